@@ -1,0 +1,193 @@
+"""The decision about one contact: stage, status, reason, what is due now, and when to look again.
+
+Pure: the snapshot, what was known before and the present moment go in, a value comes out; the same input gives the
+same decision, on any machine, in any order of events.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from connector.rulebook.judging import Judgement, Known, Rulebook, Subject
+from connector.rulebook.pack import ActionRule, CadenceRule, TaskRule
+
+PROSPECT_STATUS = "sk_prospect_status"
+LEAD_STATUS = "sk_lead_status"
+CLOSED = "closed"
+NO_RULE = "No rule of the pack applies to this contact."
+_MOST_STEPS = 64
+"""How many moments ahead are tried for the next look; the last one tried is taken when none changes the decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How often something has been done for the present occasion, and when last (None: not known, as in a case)."""
+
+    count: int
+    last: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Memory:
+    """What Stagekeeper knew of a contact before a decision, and what it knows after."""
+
+    stage: str | None = None
+    status: str | None = None
+    since: int | None = None
+    marks: Mapping[str, Mark] = field(default_factory=dict)
+
+    @property
+    def known(self) -> Known:
+        """Give the part that conditions can ask for."""
+        return Known(self.stage, self.status, self.since)
+
+
+NO_MEMORY = Memory()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """What should be, and why; `set` holds every property that should have a value ("" for none)."""
+
+    stage: str | None
+    status: str | None
+    rule: str | None
+    because: str
+    facts: Mapping[str, str]
+    set: Mapping[str, str]
+    tasks: tuple[TaskRule | CadenceRule, ...]
+    actions: tuple[ActionRule, ...]
+    next_look_at: int | None
+    memory: Memory
+    stage_before: str | None
+    undetermined: bool = False
+    """Something that was not read could still change this decision."""
+
+    @property
+    def entered(self) -> bool:
+        """Ask whether the stage has just become this one."""
+        return self.stage != self.stage_before
+
+
+def decide(rulebook: Rulebook, subject: Subject, memory: Memory, now: int) -> Decision:
+    """Decide about a contact as it was read, given what was known of it and the present moment."""
+    judgement, change = rulebook.judge(subject, memory.known, now)
+    since = memory.since if judgement.stage == memory.stage and memory.since is not None else now
+    closed = judgement.status == CLOSED
+    rounds = () if closed else tuple(_rounds(judgement, memory, now))
+    tasks = () if closed else tuple(rule for rule in judgement.tasks if not _is_done(rule, memory))
+    actions = tuple(
+        rule for rule in judgement.actions if not _is_done(rule, memory) and not (closed and rule.create_deal)
+    )
+    after = Memory(
+        stage=judgement.stage, status=judgement.status, since=since, marks=dict(_marks(judgement, memory, rounds, now))
+    )
+    coming = [turn.next_at for turn in rounds if turn.next_at is not None]
+    next_look = None if closed else _next_look(rulebook, subject, after, change, min(coming, default=None), now)
+    stage_rule = judgement.stage_rule
+    return Decision(
+        stage=judgement.stage,
+        status=judgement.status,
+        rule=stage_rule.id if stage_rule else None,
+        because=stage_rule.because if stage_rule else NO_RULE,
+        facts=judgement.facts,
+        set=_values(judgement, rounds),
+        tasks=(*tasks, *(turn.rule for turn in rounds if turn.is_due)),
+        actions=actions,
+        next_look_at=next_look,
+        memory=after,
+        stage_before=memory.stage,
+        undetermined=judgement.undetermined,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """One cadence's turn: whether its task is due, whether its cap is passed, and when it is next of interest."""
+
+    rule: CadenceRule
+    is_due: bool
+    is_over: bool
+    next_at: int | None
+
+
+def _rounds(judgement: Judgement, memory: Memory, now: int) -> Iterator[_Round]:
+    for rule in judgement.cadences:
+        mark = memory.marks.get(rule.id, Mark(0))
+        due_at = _due_at(rule, mark, memory.since, now)
+        capped = rule.at_most is not None and mark.count >= rule.at_most
+        is_due = now >= due_at and not capped
+        is_over = now >= due_at and capped
+        last_one = rule.at_most is not None and mark.count + is_due >= rule.at_most
+        ended = is_over or (last_one and not rule.afterwards)
+        yield _Round(rule, is_due, is_over, None if ended else now + rule.every if is_due else due_at)
+
+
+def _due_at(rule: CadenceRule, mark: Mark, since: int | None, now: int) -> int:
+    """Give the moment of the next task: *every* after the last; where that is not known, counted from the stay."""
+    if mark.last is not None:
+        return mark.last + rule.every
+    return now if not mark.count else (now if since is None else since) + mark.count * rule.every
+
+
+def _is_done(rule: TaskRule | ActionRule, memory: Memory) -> bool:
+    return rule.id in memory.marks and memory.marks[rule.id].count > 0
+
+
+def _marks(
+    judgement: Judgement, memory: Memory, rounds: tuple[_Round, ...], now: int
+) -> Iterator[tuple[str, Mark]]:
+    """Give the marks after the decision: a mark goes when its condition stops, a cadence keeps its last moment."""
+    closed = judgement.status == CLOSED
+    once: tuple[TaskRule | ActionRule, ...] = (*(() if closed else judgement.tasks), *judgement.actions)
+    for rule in once:
+        yield rule.id, memory.marks[rule.id] if _is_done(rule, memory) else Mark(1, now)
+    active = {turn.rule.id for turn in rounds}
+    for turn in rounds:
+        mark = memory.marks.get(turn.rule.id, Mark(0))
+        yield turn.rule.id, Mark(mark.count + 1, now) if turn.is_due else mark
+    for name, mark in memory.marks.items():
+        if name not in active and mark.last is not None and name not in {rule.id for rule in once}:
+            yield name, Mark(0, mark.last)
+
+
+def _values(judgement: Judgement, rounds: tuple[_Round, ...]) -> dict[str, str]:
+    """Give what should be set: the status, then values, then what follows a cadence; the first to name one wins."""
+    status = judgement.status
+    if status == CLOSED:
+        return {PROSPECT_STATUS: CLOSED}
+    of_lead = status == "unverified" or (status == "cold" and judgement.stage == "lead")
+    found = {
+        PROSPECT_STATUS: "" if of_lead else status or "",
+        LEAD_STATUS: (status or "") if of_lead else "",
+    }
+    for rule in judgement.values:
+        found = {**rule.set, **found}
+    for turn in rounds:
+        if turn.is_over:
+            found = {**turn.rule.afterwards, **found}
+    return found
+
+
+def _next_look(
+    rulebook: Rulebook, subject: Subject, memory: Memory, change: int | None, cadence: int | None, now: int
+) -> int | None:
+    """Find the first moment after now at which the decision becomes another without any event."""
+    if change is None:
+        return cadence
+    steady, _ = rulebook.judge(subject, memory.known, now)
+    moment: int | None = change
+    for _ in range(_MOST_STEPS):
+        if moment is None or (cadence is not None and moment >= cadence):
+            return cadence
+        judgement, following = rulebook.judge(subject, memory.known, moment)
+        if _outcome(judgement) != _outcome(steady):
+            return moment
+        moment = following
+    return moment
+
+
+def _outcome(judgement: Judgement) -> tuple[object, ...]:
+    return (
+        judgement.stage_rule, judgement.status_rule, judgement.values, judgement.tasks, judgement.cadences,
+        judgement.actions,
+    )  # fmt: skip

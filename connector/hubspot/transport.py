@@ -1,0 +1,312 @@
+"""The one way to HubSpot: time-outs, retries, the call budget, the token and the path version meet here.
+
+A call goes out at most a few times within some twenty seconds; whatever takes longer is for the inbox. A call that is
+not repeatable goes out again only when HubSpot has provably not done it: refused connection, 423, 429, or a 401 that a
+fresh token may cure; never after a time-out, a reset or a 5xx.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http.cookiejar import DefaultCookiePolicy
+
+import orjson
+import requests
+import structlog
+from requests.adapters import HTTPAdapter
+from tenacity import RetryCallState, Retrying
+from tenacity.wait import wait_random
+from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, ProxyError
+
+from connector.hubspot.budget import CallBudget
+from connector.hubspot.failure import HubSpotError, failure_of
+from connector.hubspot.meaning import Meaning, json_of, meaning_of, unclear, unreachable
+from connector.hubspot.paths import PLAIN_VERSION, Endpoint, dated, endpoint_of
+from connector.moments import Clock
+
+TOO_LARGE = 64 * 1024 * 1024
+_CHUNK = 64 * 1024
+_CONNECTIONS = 32
+_TEN_SECONDS_MS = 10_000
+_BACKOFF_S: Mapping[str, float] = {"locked": 2.0, "unreachable": 0.5, "unavailable": 0.3, "unclear": 0.3}
+_LIMITED_S: Mapping[str, float] = {"secondly": 1.0, "ten_secondly": 10.0}
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What HubSpot answered to a call that went well, wholly or partly."""
+
+    status: int
+    body: object
+    meaning: Meaning
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallSeen:
+    """One try of one call, for metrics; nothing in it tells one record from another."""
+
+    portal: int
+    endpoint: str
+    outcome: str
+    seconds: float
+    waited_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patience:
+    """How long a call may take, and how often it may be tried."""
+
+    connect_s: float = 3.05
+    read_s: float = 10.0
+    answer_s: float = 60.0
+    """A whole answer must be here by then, however slowly it drips."""
+    tries: int = 4
+    total_s: float = 20.0
+
+
+@dataclass(kw_only=True, slots=True)
+class _Call:
+    """One call on its way, through all its tries."""
+
+    method: str
+    path: str
+    query: Sequence[tuple[str, str]]
+    payload: bytes | None
+    endpoint: Endpoint
+    started: int = 0
+    waited_s: float = 0.0
+    tokens: list[str] = field(default_factory=list)
+
+
+class Transport:
+    """Sends calls for one portal; thread-safe."""
+
+    def __init__(
+        self,
+        *,
+        portal: int,
+        access_token: Callable[[], str] | str,
+        api_url: str,
+        budget: CallBudget,
+        clock: Clock,
+        api_version: str = PLAIN_VERSION,
+        patience: Patience | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        on_call: Callable[[CallSeen], None] | None = None,
+        trust_env: bool = False,
+    ) -> None:
+        self._portal = portal
+        self._access_token = access_token
+        self._api_url = api_url.rstrip("/")
+        self._budget = budget
+        self._clock = clock
+        self._version = api_version
+        self._patience = patience or Patience()
+        self._sleep = sleep
+        self._on_call = on_call
+        self._trust_env = trust_env
+        self._session: requests.Session | None = None
+        self._lock = threading.Lock()
+
+    def send(self, method: str, path: str, *, query: Sequence[tuple[str, str]] = (), body: object = None) -> Answer:
+        """Send a call, again when that is safe and of use; raises HubSpotError when it did not go well."""
+        call = _Call(
+            method=method,
+            path=path,
+            query=query,
+            payload=None if body is None else orjson.dumps(body),
+            endpoint=endpoint_of(method, path),
+        )
+        retrying = Retrying(
+            retry=lambda state: self._is_worth_another_try(state, call),
+            wait=_wait,
+            stop=lambda state: self._is_enough(state, call),
+            sleep=self._sleep,
+            before_sleep=lambda state: self._tell_retry(state, call),
+            reraise=True,
+        )
+        try:
+            return retrying(self._try, call)
+        except HubSpotError as failure:
+            self._tell_failure(failure.meaning, call)
+            raise
+
+    def close(self) -> None:
+        """Close the connections; the next call opens new ones."""
+        with self._lock:
+            session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    def _try(self, call: _Call) -> Answer:
+        token = self._token(call)
+        call.waited_s += self._budget.wait_for_turn(call.endpoint.kind)
+        sent = self._clock()
+        call.started = call.started or sent
+        meaning, status, body = self._exchange(call, token, sent)
+        self._tell_seen(call, meaning, sent)
+        if meaning.kind in ("done", "partly"):
+            return Answer(status=status, body=body, meaning=meaning)
+        until = self._heed(meaning)
+        raise failure_of(meaning, portal=self._portal, endpoint=call.endpoint.name, now=self._clock(), until=until)
+
+    def _token(self, call: _Call) -> str:
+        """Ask for the token at each try, so that a refreshed one is used at once."""
+        token = self._access_token if isinstance(self._access_token, str) else self._access_token()
+        token = token.strip()
+        if not token or not token.isascii() or not token.isprintable() or " " in token:
+            meaning = Meaning(kind="unauthorised", message="the access token is empty or no token at all; nothing was sent")
+            raise failure_of(meaning, portal=self._portal, endpoint=call.endpoint.name, now=self._clock())
+        call.tokens.append(token)
+        return token
+
+    def _exchange(self, call: _Call, token: str, sent: int) -> tuple[Meaning, int, object]:
+        try:
+            with self._open().request(
+                call.method,
+                self._api_url + dated(call.path, self._version),
+                params=list(call.query),
+                data=call.payload,
+                headers=_headers(token, call.payload),
+                timeout=(self._patience.connect_s, self._patience.read_s),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                raw = self._read(response, sent)
+                self._budget.hear(response.headers, sent=sent)
+                if raw is None:
+                    return unclear("the answer was too large or too slow", status=response.status_code), 0, None
+                body = json_of(raw)
+                return meaning_of(response.status_code, response.headers, body), response.status_code, body
+        except requests.exceptions.RequestException as error:
+            return _without_answer(error), 0, None
+
+    def _read(self, response: requests.Response, sent: int) -> bytes | None:
+        """Read the answer within bounds of size and time."""
+        chunks: list[bytes] = []
+        size = 0
+        for chunk in response.iter_content(_CHUNK):
+            size += len(chunk)
+            if size > TOO_LARGE or self._clock() - sent > self._patience.answer_s * 1_000:
+                return None
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def _open(self) -> requests.Session:
+        """Open the session at the first call, so that a process that forks before has none to share."""
+        with self._lock:
+            if self._session is None:
+                session = requests.Session()
+                session.trust_env = self._trust_env
+                session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+                adapter = HTTPAdapter(pool_maxsize=_CONNECTIONS, max_retries=0)
+                session.mount("https://", adapter)
+                session.mount("http://", adapter)
+                self._session = session
+            return self._session
+
+    def _heed(self, meaning: Meaning) -> int | None:
+        """Let the whole portal wait when HubSpot said so; give the end of that wait when it is far."""
+        if meaning.policy == "daily":
+            return self._budget.end_day()
+        if meaning.kind == "limited":
+            own = _TEN_SECONDS_MS if meaning.policy == "ten_secondly" else 1_000
+            self._budget.block(min(max(own, meaning.retry_after_ms or 0), 60_000))
+        return None
+
+    def _is_worth_another_try(self, state: RetryCallState, call: _Call) -> bool:
+        error = state.outcome.exception() if state.outcome else None
+        if not isinstance(error, HubSpotError) or not call.started:
+            return False
+        meaning = error.meaning
+        if meaning.kind == "unauthorised":
+            return self._has_fresh_token(call)
+        if meaning.policy == "daily" or meaning.kind == "migrating" or not meaning.retryable:
+            return False
+        return call.endpoint.repeatable or not meaning.may_have_happened
+
+    def _has_fresh_token(self, call: _Call) -> bool:
+        return callable(self._access_token) and self._access_token().strip() not in call.tokens
+
+    def _is_enough(self, state: RetryCallState, call: _Call) -> bool:
+        elapsed_s = (self._clock() - call.started) / 1_000
+        return state.attempt_number >= self._patience.tries or elapsed_s + state.upcoming_sleep > self._patience.total_s
+
+    def _tell_retry(self, state: RetryCallState, call: _Call) -> None:
+        call.waited_s += state.upcoming_sleep
+        meaning = _meaning_in(state)
+        _log.info(
+            "hubspot.retry_scheduled",
+            **self._fields(meaning, call),
+            attempt=state.attempt_number,
+            wait_ms=round(state.upcoming_sleep * 1_000),
+        )
+
+    def _tell_failure(self, meaning: Meaning, call: _Call) -> None:
+        tell = _log.info if meaning.kind in ("gone", "conflict") else _log.warning
+        tell("hubspot.call_failed", **self._fields(meaning, call), attempts=len(call.tokens))
+
+    def _tell_seen(self, call: _Call, meaning: Meaning, sent: int) -> None:
+        if self._on_call is not None:
+            self._on_call(
+                CallSeen(
+                    portal=self._portal,
+                    endpoint=call.endpoint.name,
+                    outcome=meaning.kind,
+                    seconds=(self._clock() - sent) / 1_000,
+                    waited_seconds=call.waited_s,
+                )
+            )
+        call.waited_s = 0.0
+
+    def _fields(self, meaning: Meaning, call: _Call) -> dict[str, object]:
+        return {
+            "portal": self._portal,
+            "endpoint": call.endpoint.name,
+            "outcome": meaning.kind,
+            "status": meaning.status,
+            "category": meaning.category,
+            "properties": meaning.properties[:10],
+            "correlation_id": meaning.correlation_id,
+        }
+
+
+def _headers(token: str, payload: bytes | None) -> dict[str, str]:
+    headers = {"Authorization": f"Bearer {token}", "Accept": "application/json", "User-Agent": "stagekeeper"}
+    return headers if payload is None else {**headers, "Content-Type": "application/json"}
+
+
+def _wait(state: RetryCallState) -> float:
+    """Wait as HubSpot asks, else longer from try to try; with jitter, so that workers do not come back together."""
+    meaning = _meaning_in(state)
+    if meaning.kind == "unauthorised":
+        return 0.0
+    step = _LIMITED_S.get(meaning.policy) or _BACKOFF_S.get(meaning.kind, 1.0)
+    doubling = meaning.kind in ("unavailable", "unclear", "unreachable")
+    wait = step * (2 ** (state.attempt_number - 1) if doubling else state.attempt_number)
+    wait = max(wait, (meaning.retry_after_ms or 0) / 1_000)
+    return wait + float(wait_random(0, step / 4)(state))
+
+
+def _meaning_in(state: RetryCallState) -> Meaning:
+    error = state.outcome.exception() if state.outcome else None
+    return error.meaning if isinstance(error, HubSpotError) else unclear("no answer")
+
+
+def _without_answer(error: requests.exceptions.RequestException) -> Meaning:
+    """Tell a call that never left from one whose fate is unknown; what is not certain counts as unknown."""
+    name = type(error).__name__
+    if isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.ProxyError):
+        return unreachable(name)
+    if isinstance(error, requests.exceptions.SSLError):
+        return unreachable("TLS: certificate not trusted") if "CERTIFICATE_VERIFY" in str(error) else unclear(name)
+    if isinstance(error, ValueError) and not isinstance(error, requests.exceptions.ConnectionError):
+        return unreachable(f"{name}: the call could not be built; is `api_url` right?")  # InvalidURL and its like
+    cause = error.args[0] if error.args else None
+    reason = cause.reason if isinstance(cause, MaxRetryError) else cause
+    if isinstance(reason, NewConnectionError | ConnectTimeoutError | ProxyError):
+        return unreachable(type(reason).__name__)
+    return unclear(name)

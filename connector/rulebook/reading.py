@@ -1,0 +1,192 @@
+"""YAML files as data that remembers where everything stands; every fault of a file is reported in one run.
+
+The YAML is version 1.2 (`yes`, `no`, `on` and dates are text). Keys that stand twice, tags, several documents and
+files that unfold without end are refused. What is read here is plain data; what it means is decided elsewhere.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from connector.problems import Place, Problem
+
+Path_ = tuple[str | int, ...]
+"""How to get to a value from the top of a file: keys and list positions."""
+
+MAX_BYTES = 1_048_576
+_MAX_VALUES = 100_000
+_MAX_DEPTH = 60
+_YAML_ORG = "tag:yaml.org,2002:"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Document:
+    """A file's data with the place of every key and value."""
+
+    file: str
+    data: Any
+    keys: Mapping[Path_, Place]
+    values: Mapping[Path_, Place]
+
+    def place(self, path: Path_) -> Place:
+        """Give the place of the key at this path, or of the nearest thing above it that is there."""
+        for length in range(len(path), 0, -1):
+            found = self.keys.get(path[:length]) or self.values.get(path[:length])
+            if found:
+                return found
+        return self.values.get((), Place(file=self.file))
+
+    def value_place(self, path: Path_) -> Place:
+        """Give the place of the value at this path, or of the nearest thing above it that is there."""
+        return self.values.get(path) or self.place(path)
+
+
+def read_file(path: Path, *, shown_as: str | None = None) -> tuple[Document | None, list[Problem]]:
+    """Read a YAML file; no document when it is not there or not YAML."""
+    file = shown_as or str(path)
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        found = f"cannot be read ({error.strerror or error})"
+        return None, [_problem(file, "file-unreadable", found, cure="check the path and its permissions")]
+    return read_bytes(raw, file=file)
+
+
+def read_bytes(raw: bytes, *, file: str) -> tuple[Document | None, list[Problem]]:
+    """Read YAML from bytes, with the same answers as `read_file`."""
+    if len(raw) > MAX_BYTES:
+        return None, [_problem(file, "file-too-large", "the file is larger than 1 MiB", cure="split the file")]
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        place = Place(file=file, line=line)
+        return None, [Problem(place=place, code="not-utf-8", found="the file is not UTF-8", cure="save it as UTF-8")]
+    try:
+        node = YAML(typ="rt", pure=True).compose(text)
+    except MarkedYAMLError as error:
+        return None, [_syntax_problem(file, error)]
+    except (YAMLError, ValueError, RecursionError) as error:
+        found = "nested too deeply" if isinstance(error, RecursionError) else f"not YAML ({_first_line(error)})"
+        return None, [_problem(file, "yaml-syntax", found)]
+    if node is None:
+        return None, [_problem(file, "empty-file", "the file is empty", cure="`stagekeeper init` writes examples")]
+    return _Reader(file).read(node)
+
+
+def _syntax_problem(file: str, error: MarkedYAMLError) -> Problem:
+    mark = error.problem_mark or error.context_mark
+    place = Place(file=file, line=mark.line + 1, column=mark.column + 1) if mark else Place(file=file)
+    said = error.problem or error.context or "not YAML"
+    cure = "quote texts that hold `: `, `#`, `{` or `%`, and indent with spaces"
+    return Problem(place=place, code="yaml-syntax", found=str(said).strip(), cure=cure)
+
+
+def _problem(file: str, code: str, found: str, cure: str = "") -> Problem:
+    return Problem(place=Place(file=file), code=code, found=found, cure=cure)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+class _Reader:
+    """Turns ruamel's nodes into plain data, keeping the places; one use per file."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.keys: dict[Path_, Place] = {}
+        self.values: dict[Path_, Place] = {}
+        self.problems: list[Problem] = []
+        self.count = 0
+
+    def read(self, node: Node) -> tuple[Document | None, list[Problem]]:
+        data = self._value(node, ())
+        if any(problem.code == "too-much" for problem in self.problems):
+            return None, self.problems
+        return Document(file=self.file, data=data, keys=self.keys, values=self.values), self.problems
+
+    def _value(self, node: Node, path: Path_) -> Any:
+        self.values[path] = self._place(node)
+        self.count += 1
+        if self.count > _MAX_VALUES or len(path) > _MAX_DEPTH:
+            if not any(problem.code == "too-much" for problem in self.problems):
+                self._report(node, "too-much", "the file unfolds without end (an alias inside itself, or too deep)")
+            return None
+        if isinstance(node, ScalarNode):
+            return self._scalar(node)
+        if node.tag not in (f"{_YAML_ORG}map", f"{_YAML_ORG}seq"):
+            self._unsafe(node)
+        if isinstance(node, MappingNode):
+            return self._mapping(node, path)
+        items = node.value if isinstance(node, SequenceNode) else []
+        return [self._value(item, (*path, number)) for number, item in enumerate(items)]
+
+    def _mapping(self, node: MappingNode, path: Path_) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, ScalarNode):
+                self._report(key_node, "wrong-key", "a key must be a plain word")
+                continue
+            key = str(key_node.value)
+            here = (*path, key)
+            if key in data:
+                first = self.keys[here]
+                found = f"{key!r} stands twice; the first is at {first.line}:{first.column}"
+                self._report(key_node, "duplicate-key", found, "remove one of them")
+                continue
+            self.keys[here] = self._place(key_node)
+            data[key] = self._value(value_node, here)
+        return data
+
+    def _scalar(self, node: ScalarNode) -> Any:
+        text: str = node.value
+        match str(node.tag).removeprefix(_YAML_ORG):
+            case "str" | "timestamp" | "merge":
+                return text
+            case "null":
+                return None
+            case "bool":
+                return text.lower() == "true"
+            case "int" | "float" as kind:
+                return self._number(text, kind)
+        self._unsafe(node)
+        return text
+
+    def _number(self, text: str, kind: str) -> int | float | str:
+        plain = text.replace("_", "")
+        try:
+            if kind == "float":
+                return float(plain.replace(".inf", "inf").replace(".nan", "nan").replace(".NaN", "nan"))
+            return int(plain, 0) if plain.lstrip("+-")[:2].lower() in ("0x", "0o", "0b") else int(plain)
+        except ValueError:
+            return text
+
+    def _unsafe(self, node: Node) -> None:
+        found = f"the tag {node.tag!s} is not taken"
+        self._report(node, "unsafe-tag", found, "write the plain value")
+
+    def _report(self, node: Node, code: str, found: str, cure: str = "") -> None:
+        self.problems.append(Problem(place=self._place(node), code=code, found=found, cure=cure))
+
+    def _place(self, node: Node) -> Place:
+        mark = node.start_mark
+        return Place(file=self.file, line=mark.line + 1, column=mark.column + 1)
+
+
+def walk(data: Any, path: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
+    """Give every value of a document with its path, from the top down."""
+    yield path, data
+    if isinstance(data, Mapping):
+        for key, value in data.items():
+            yield from walk(value, (*path, key))
+    elif isinstance(data, list):
+        for number, value in enumerate(data):
+            yield from walk(value, (*path, number))

@@ -1,0 +1,128 @@
+"""The tables, in the words of the glossary; every moment is epoch milliseconds, every id of HubSpot is text.
+
+Personal data stands in `events.body`, `contacts.snapshot` and `effects.body` only; records refer to a contact by id.
+"""
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
+)
+
+_Moment = sa.BigInteger
+_CLAIMED = sa.text("claim IS NOT NULL")  # few rows are claimed at a time, and every event writes a row
+_Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("portal", sa.BigInteger, nullable=False),
+    sa.Column("key", sa.String(64), nullable=False, comment="digest of hubspot-facts 1.6's key; never attemptNumber"),
+    sa.Column("type", sa.String(80), nullable=False),
+    sa.Column("contact", sa.String(40), nullable=True, comment="null: the event names no contact"),
+    sa.Column("occurred_at", _Moment, nullable=True),
+    sa.Column("received_at", _Moment, nullable=False),
+    sa.Column("malformed", sa.String(200), nullable=True, comment="why the event could not be understood"),
+    sa.Column("body", sa.JSON, nullable=False, comment="as HubSpot sent it"),
+    sa.UniqueConstraint("portal", "key"),
+    sa.Index("ix_events_portal_contact", "portal", "contact"),
+    sa.Index("ix_events_received_at", "received_at"),
+)
+
+waiting = sa.Table(
+    "waiting",
+    metadata,
+    sa.Column("portal", sa.BigInteger, primary_key=True),
+    sa.Column("contact", sa.String(40), primary_key=True),
+    sa.Column("due", _Moment, nullable=False, comment="not looked at before; also retries and next looks"),
+    sa.Column("since", _Moment, nullable=False, comment="when the oldest unjudged event came in"),
+    sa.Column("generation", sa.BigInteger, nullable=False, comment="grows with every event"),
+    sa.Column("claim", sa.String(40), nullable=True, comment="the fencing token of the claim that holds it"),
+    sa.Column("claimed_until", _Moment, nullable=True),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("last_error", sa.Text, nullable=True),
+    sa.Column("dead_at", _Moment, nullable=True, comment="not null: a dead letter"),
+    sa.Index("ix_waiting_portal_dead_at_due", "portal", "dead_at", "due"),
+    sa.Index("ix_waiting_claim", "claim", sqlite_where=_CLAIMED, postgresql_where=_CLAIMED),
+)
+
+contacts = sa.Table(
+    "contacts",
+    metadata,
+    sa.Column("portal", sa.BigInteger, primary_key=True),
+    sa.Column("contact", sa.String(40), primary_key=True),
+    sa.Column("stage", sa.String(80), nullable=True),
+    sa.Column("status", sa.String(80), nullable=True),
+    sa.Column("since", _Moment, nullable=False, comment="when this stage was first decided"),
+    sa.Column("rule", sa.String(120), nullable=False),
+    sa.Column("because", sa.Text, nullable=False),
+    sa.Column("marks", sa.JSON, nullable=False, comment="what has been done for the present occasion, by rule id"),
+    sa.Column("pack_hash", sa.String(64), nullable=False),
+    sa.Column("fingerprint", sa.String(64), nullable=False, comment="digest of what was read"),
+    sa.Column("snapshot", sa.JSON, nullable=False, comment="what was read last"),
+    sa.Column("decided_at", _Moment, nullable=False),
+    sa.Column("next_look_at", _Moment, nullable=True),
+    sa.Column("gone", sa.String(40), nullable=True, comment="deleted, or the id that it was merged into"),
+    sa.Index("ix_contacts_portal_stage_status", "portal", "stage", "status"),
+    sa.Index("ix_contacts_decided_at", "decided_at"),
+)
+
+records = sa.Table(
+    "records",
+    metadata,
+    sa.Column("id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("portal", sa.BigInteger, nullable=False),
+    sa.Column("contact", sa.String(40), nullable=False),
+    sa.Column("claim", sa.String(40), nullable=False, comment="the unit of work, also on its log lines"),
+    sa.Column("decided_at", _Moment, nullable=False),
+    sa.Column("pack", sa.String(120), nullable=False),
+    sa.Column("pack_hash", sa.String(64), nullable=False),
+    sa.Column("stage_before", sa.String(80), nullable=True),
+    sa.Column("stage", sa.String(80), nullable=True),
+    sa.Column("status", sa.String(80), nullable=True),
+    sa.Column("rule", sa.String(120), nullable=False),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("read", sa.JSON, nullable=False, comment="the snapshot; cleared when the person is erased"),
+    sa.Column("decided", sa.JSON, nullable=False, comment="facts, reason, what was due, next look"),
+    sa.Column("planned", sa.JSON, nullable=False, comment="the changes"),
+    sa.Column("done", sa.JSON, nullable=True, comment="the outcomes; null while they are under way"),
+    sa.Index("ix_records_portal_contact_id", "portal", "contact", "id"),
+    sa.Index("ix_records_decided_at", "decided_at"),
+)
+
+effects = sa.Table(
+    "effects",
+    metadata,
+    sa.Column("id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("portal", sa.BigInteger, nullable=False),
+    sa.Column("contact", sa.String(40), nullable=False),
+    sa.Column("key", sa.String(200), nullable=False, comment="(portal, contact, rule, occurrence): the marker"),
+    sa.Column("kind", sa.String(20), nullable=False, comment="task, deal, unsubscribe, erase"),
+    sa.Column("rule", sa.String(120), nullable=False),
+    sa.Column("state", sa.String(20), nullable=False, comment="intended, done, confirmed, failed"),
+    sa.Column("tried", sa.Integer, nullable=False, default=0, comment="calls that may have done it"),
+    sa.Column("body", sa.JSON, nullable=False, comment="what to create"),
+    sa.Column("hubspot_id", sa.String(40), nullable=True),
+    sa.Column("error", sa.Text, nullable=True),
+    sa.Column("intended_at", _Moment, nullable=False),
+    sa.Column("settled_at", _Moment, nullable=True),
+    sa.UniqueConstraint("portal", "key"),
+    sa.Index("ix_effects_portal_contact_state", "portal", "contact", "state"),
+)
+
+portals = sa.Table(
+    "portals",
+    metadata,
+    sa.Column("portal", sa.BigInteger, primary_key=True),
+    sa.Column("served_at", _Moment, nullable=False, default=0, comment="fair turns: least recently served first"),
+    sa.Column("trouble", sa.String(80), nullable=True, comment="why the portal waits: a code"),
+    sa.Column("trouble_text", sa.Text, nullable=True, comment="what was answered, and the cure"),
+    sa.Column("trouble_since", _Moment, nullable=True),
+    sa.Column("blocked_until", _Moment, nullable=False, default=0, comment="no call before"),
+    sa.Column("calls", sa.JSON, nullable=False, comment="moments and counts of the calls in the rolling window"),
+    sa.Column("searches", sa.JSON, nullable=False, comment="likewise for search, per second"),
+    sa.Column("day", sa.String(10), nullable=False, default="", comment="the portal's day that is counted"),
+    sa.Column("calls_today", sa.BigInteger, nullable=False, default=0),
+    sa.Column("watermark", _Moment, nullable=True, comment="HubSpot's clock, reconciled up to here"),
+)
