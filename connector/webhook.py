@@ -1,29 +1,184 @@
-"""A request of HubSpot as bytes, turned into events that are proven to be HubSpot's; nothing here touches the world.
+"""Who sent a request, proven from its bytes; and which of its events may be kept. Nothing here touches the world.
 
-What cannot be proven is refused as a whole; what is proven but cannot be understood is kept as a malformed event, so
-that one bad event never costs its neighbours. https://developers.hubspot.com/docs/api/webhooks
+A request that nobody's secret signed is refused as a whole. In a proven one every event is taken for the portals alone
+whose own secret signed it: whoever owns the secret of one portal cannot write into another.
 """
 
 import base64
-import binascii
 import functools
 import hashlib
 import hmac
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import dataclass, field, replace
 
-import orjson
-
-from connector.errors import StagekeeperError
+from connector.events import KNOWN_TYPES, BodyUnreadable, Event, read_events
 from connector.moments import MINUTE
 
-WINDOW_MS = 5 * MINUTE
-"""How far the time of a request may be off, either way; https://developers.hubspot.com/docs/api/webhooks/validating-requests."""
+__all__ = ["Admission", "BodyUnreadable", "Event", "PortalKey", "Verdict", "admit", "read_events", "verify"]
 
-_SIGNATURE_V1 = "x-hubspot-signature"
-_VERSION = "x-hubspot-signature-version"
+# https://developers.hubspot.com/docs/api/webhooks/validating-requests; the future is bounded too, HubSpot names none.
+_WINDOW = 5 * MINUTE
+
 _SIGNATURE_V3 = "x-hubspot-signature-v3"
 _TIMESTAMP = "x-hubspot-request-timestamp"
+_SIGNATURE_V1 = "x-hubspot-signature"
+_VERSION = "x-hubspot-signature-version"
+_HEADERS = frozenset({_SIGNATURE_V3, _TIMESTAMP, _SIGNATURE_V1, _VERSION})
+_DIGITS = re.compile(rb"[0-9]{1,16}")
+
+# The twelve sequences that HubSpot decodes before it signs, and no other: a full unquote gives another signature.
+_DECODED = r"%(?:3A|2F|3F|40|21|24|27|28|29|2A|2C|3B)"
+
+Headers = Mapping[str, object] | Iterable[tuple[object, object]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PortalKey:
+    """What proves that a request is about this portal: the secrets of its app and the URL that HubSpot calls."""
+
+    portal: int
+    secrets: tuple[str, ...] = field(repr=False)
+    webhook_url: str
+    """Byte for byte as set in HubSpot; what the request says of itself is never used."""
+    allow_v1: bool = False
+    app_id: int | None = None
+    """Changes that this app made itself come back with this id."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """The portals whose own secret signed the request; without any, why it is refused."""
+
+    portals: frozenset[int]
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Admission:
+    """The events to keep, and what was counted: received by (portal, type), refused by reason."""
+
+    events: tuple[Event, ...]
+    received: Mapping[tuple[str, str], int]
+    rejected: Mapping[str, int]
+
+
+def verify(headers: Headers, raw_body: bytes, *, method: str, keys: Sequence[PortalKey], now: int) -> Verdict:
+    """Say whose secret signed this request."""
+    found = _pick(headers)
+    if _SIGNATURE_V3 in found:
+        return _verify_v3(found, method.upper().encode("utf-8", "replace"), raw_body, keys=keys, now=now)
+    if _SIGNATURE_V1 in found:
+        return _verify_v1(found, raw_body, keys=keys)
+    return _refused("signature_missing")
+
+
+def admit(events: Iterable[Event], *, verdict: Verdict, keys: Sequence[PortalKey]) -> Admission:
+    """Sort the events of a proven request: which are kept, and what is counted."""
+    apps = {key.portal: key.app_id for key in keys}
+    kept: list[Event] = []
+    received: Counter[tuple[str, str]] = Counter()
+    rejected: Counter[str] = Counter()
+    for event in events:
+        reason = _reason_to_refuse(event, verdict=verdict, apps=apps)
+        if reason != "portal_mismatch":
+            # Only names that we know become labels: a sender must not be able to make metrics without end.
+            portal = str(event.portal) if event.portal in apps else "unknown"
+            received[portal, event.type if event.type in KNOWN_TYPES else "unknown"] += 1
+        if reason is not None:
+            rejected[reason] += 1
+        if event.malformed is not None and reason == "malformed":
+            kept.append(event if event.portal is not None else replace(event, portal=_only(verdict.portals)))
+        elif reason is None and event.contact is not None:
+            kept.append(replace(event, echo=True) if event.is_by(apps.get(event.portal or 0)) else event)
+    return Admission(events=tuple(kept), received=received, rejected=rejected)
+
+
+def _reason_to_refuse(event: Event, *, verdict: Verdict, apps: Mapping[int, int | None]) -> str | None:
+    if event.portal is not None and event.portal not in apps:
+        return "portal_unknown"
+    if event.portal is not None and event.portal not in verdict.portals:
+        return "portal_mismatch"
+    if event.malformed is not None:
+        return "malformed"
+    return None if event.type in KNOWN_TYPES else "type_unknown"
+
+
+def _only(portals: frozenset[int]) -> int:
+    """Name the portal that an event without one must belong to, or 0 when there is a choice."""
+    return next(iter(portals)) if len(portals) == 1 else 0
+
+
+def _verify_v3(
+    found: Mapping[str, bytes], method: bytes, raw_body: bytes, *, keys: Sequence[PortalKey], now: int
+) -> Verdict:
+    stamp = found.get(_TIMESTAMP)
+    if stamp is None:
+        return _refused("timestamp_missing")
+    if not _DIGITS.fullmatch(stamp):
+        return _refused("timestamp_unreadable")
+    if abs(now - int(stamp)) > _WINDOW:
+        return _refused("timestamp_off")
+    # Many portals share the secret of one app, so each pair is tried once.
+    pairs = {(secret, key.webhook_url) for key in keys for secret in key.secrets if secret}
+    signed = {
+        (secret, url)
+        for secret, url in pairs
+        for spelling in _spellings(url)
+        if _is_v3(found[_SIGNATURE_V3], secret, method + spelling + raw_body + stamp)
+    }
+    proven = frozenset(key.portal for key in keys if any((secret, key.webhook_url) in signed for secret in key.secrets))
+    return Verdict(portals=proven) if proven else _refused("signature_wrong")
+
+
+def _is_v3(signature: bytes, secret: str, source: bytes) -> bool:
+    expected = base64.b64encode(hmac.digest(secret.encode(), source, "sha256"))
+    return hmac.compare_digest(signature, expected)
+
+
+def _verify_v1(found: Mapping[str, bytes], raw_body: bytes, *, keys: Sequence[PortalKey]) -> Verdict:
+    """Accept the old signature where a portal asks for it; it is bound to no URL and no time, so it can be replayed."""
+    willing = [key for key in keys if key.allow_v1]
+    if not willing:
+        return _refused("v1_refused")
+    if found.get(_VERSION, b"").lower() != b"v1":
+        return _refused("signature_wrong")
+    proven = frozenset(
+        key.portal for key in willing if any(_is_v1(found[_SIGNATURE_V1], s, raw_body) for s in key.secrets if s)
+    )
+    return Verdict(portals=proven) if proven else _refused("signature_wrong")
+
+
+def _is_v1(signature: bytes, secret: str, raw_body: bytes) -> bool:
+    return hmac.compare_digest(signature, hashlib.sha256(secret.encode() + raw_body).hexdigest().encode())
+
+
+def _refused(code: str) -> Verdict:
+    return Verdict(portals=frozenset(), refusal=code)
+
+
+@functools.lru_cache(maxsize=1_024)
+def _spellings(url: str) -> tuple[bytes, ...]:
+    """Decode the URL as HubSpot does; whether it decodes lower-case hex is not documented, so both are tried."""
+    exact = re.sub(_DECODED, _decode, url)
+    lenient = re.sub(_DECODED, _decode, url, flags=re.IGNORECASE)
+    return tuple(spelling.encode() for spelling in dict.fromkeys((exact, lenient)))
+
+
+def _decode(match: re.Match[str]) -> str:
+    return chr(int(match[0][1:], 16))
+
+
+def _pick(headers: Headers) -> dict[str, bytes]:
+    """Pick the four headers that matter; one that is repeated is joined as HTTP does and then fits no signature."""
+    found: dict[str, bytes] = {}
+    for name, value in headers.items() if isinstance(headers, Mapping) else headers:
+        lowered = _bytes(name).decode("latin-1").lower()
+        if lowered in _HEADERS and value is not None:
+            found[lowered] = found[lowered] + b"," + _bytes(value) if lowered in found else _bytes(value)
+    return found
+
+
+def _bytes(value: object) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")

@@ -83,7 +83,7 @@ class BudgetState:
 
 
 def take(state: BudgetState, limits: Limits, *, now: int, kind: CallKind) -> tuple[BudgetState, int]:
-    """Take one call: the state with it and 0, or the state without it and the milliseconds to wait before asking again."""
+    """Take one call: the state with it and 0, or the state without it and the milliseconds to wait."""
     state = _forget(state, limits, now)
     wait = _wait(state, limits, now, kind)
     if wait > 0:

@@ -6,6 +6,7 @@ halving. Nothing that was settled is lost when a later call fails.
 https://developers.hubspot.com/docs/api-reference/error-handling
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -80,7 +81,7 @@ class _Batch:
         self._job = job
         self.settled = Settled()
         self._bad: dict[tuple[str, str | None], Meaning] = {}
-        self._refusals: dict[Meaning, int] = {}
+        self._refusals: Counter[Meaning] = Counter()
 
     def settle(self, chunk: Sequence[str]) -> None:
         """Settle each key of a chunk that fits into one call."""
@@ -127,7 +128,8 @@ class _Batch:
         for meaning in meanings:
             named = _named(chunk, meaning)
             for key in named:
-                self._fail(key, meaning)
+                if key not in self.settled.found:
+                    self._fail(key, meaning)
             if not named:
                 nameless.append(meaning)
         return nameless
@@ -149,7 +151,7 @@ class _Batch:
             for key in culprits:
                 self._fail(key, meaning)
             self.settle([key for key in chunk if key not in culprits])
-        elif culprits and self._bearers(chunk, meaning) or self._is_hopeless(meaning):
+        elif self._bearers(chunk, meaning) == list(chunk) or self._is_hopeless(meaning):
             self.settled.failed |= dict.fromkeys(chunk, meaning)
         else:
             half = len(chunk) // 2
@@ -163,7 +165,7 @@ class _Batch:
 
     def _learn(self, key: str, meaning: Meaning) -> None:
         """Remember which value of which property was refused: the same in another input is refused as well."""
-        self._refusals[replace(meaning, correlation_id="")] = self._refusals.get(replace(meaning, correlation_id=""), 0) + 1
+        self._refusals[_same(meaning)] += 1
         if self._job.facets is None:
             return
         facets = self._job.facets(key)
@@ -184,7 +186,7 @@ class _Batch:
 
     def _is_hopeless(self, meaning: Meaning) -> bool:
         """Ask whether a read is refused whatever it asks for; halving on would only use up calls."""
-        same = self._refusals.get(replace(meaning, correlation_id=""), 0)
+        same = self._refusals[_same(meaning)]
         return self._job.facets is None and same >= _SAME_REFUSALS and not self.settled.found
 
     def _fail(self, key: str, meaning: Meaning) -> None:
@@ -196,6 +198,10 @@ class _Batch:
     def _is_settled(self, key: str) -> bool:
         settled = self.settled
         return key in settled.found or key in settled.gone or key in settled.failed
+
+
+def _same(meaning: Meaning) -> Meaning:
+    return replace(meaning, correlation_id="")
 
 
 def _named(chunk: Sequence[str], meaning: Meaning) -> list[str]:

@@ -121,5 +121,5 @@ class CallBudget:
 
     def _trouble(self, wait: int) -> Exception:
         now = self._clock()
-        meaning = Meaning(kind="limited", policy="daily", message="no call may go out before then: the day's are used up")
+        meaning = Meaning(kind="limited", policy="daily", message="no call may go out: the day's are used up")
         return failure_of(meaning, portal=self._portal, endpoint="call budget", now=now, until=now + wait)

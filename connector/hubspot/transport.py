@@ -7,7 +7,7 @@ fresh token may cure; never after a time-out, a reset or a 5xx.
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 
@@ -23,14 +23,13 @@ from connector.hubspot.budget import CallBudget
 from connector.hubspot.failure import HubSpotError, failure_of
 from connector.hubspot.meaning import Meaning, json_of, meaning_of, unclear, unreachable
 from connector.hubspot.paths import PLAIN_VERSION, Endpoint, dated, endpoint_of
+from connector.hubspot.retries import Patience, is_worth_another_try, step_s, wait_s
 from connector.moments import Clock
 
 TOO_LARGE = 64 * 1024 * 1024
 _CHUNK = 64 * 1024
 _CONNECTIONS = 32
 _TEN_SECONDS_MS = 10_000
-_BACKOFF_S: Mapping[str, float] = {"locked": 2.0, "unreachable": 0.5, "unavailable": 0.3, "unclear": 0.3}
-_LIMITED_S: Mapping[str, float] = {"secondly": 1.0, "ten_secondly": 10.0}
 
 _log = structlog.get_logger()
 
@@ -55,18 +54,6 @@ class CallSeen:
     waited_seconds: float
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Patience:
-    """How long a call may take, and how often it may be tried."""
-
-    connect_s: float = 3.05
-    read_s: float = 10.0
-    answer_s: float = 60.0
-    """A whole answer must be here by then, however slowly it drips."""
-    tries: int = 4
-    total_s: float = 20.0
-
-
 @dataclass(kw_only=True, slots=True)
 class _Call:
     """One call on its way, through all its tries."""
@@ -84,7 +71,7 @@ class _Call:
 class Transport:
     """Sends calls for one portal; thread-safe."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # plain arguments instead of the configuration, all named
         self,
         *,
         portal: int,
@@ -158,7 +145,7 @@ class Transport:
         token = self._access_token if isinstance(self._access_token, str) else self._access_token()
         token = token.strip()
         if not token or not token.isascii() or not token.isprintable() or " " in token:
-            meaning = Meaning(kind="unauthorised", message="the access token is empty or no token at all; nothing was sent")
+            meaning = Meaning(kind="unauthorised", message="the access token is empty or malformed; nothing was sent")
             raise failure_of(meaning, portal=self._portal, endpoint=call.endpoint.name, now=self._clock())
         call.tokens.append(token)
         return token
@@ -224,9 +211,7 @@ class Transport:
         meaning = error.meaning
         if meaning.kind == "unauthorised":
             return self._has_fresh_token(call)
-        if meaning.policy == "daily" or meaning.kind == "migrating" or not meaning.retryable:
-            return False
-        return call.endpoint.repeatable or not meaning.may_have_happened
+        return is_worth_another_try(meaning, repeatable=call.endpoint.repeatable)
 
     def _has_fresh_token(self, call: _Call) -> bool:
         return callable(self._access_token) and self._access_token().strip() not in call.tokens
@@ -280,15 +265,11 @@ def _headers(token: str, payload: bytes | None) -> dict[str, str]:
 
 
 def _wait(state: RetryCallState) -> float:
-    """Wait as HubSpot asks, else longer from try to try; with jitter, so that workers do not come back together."""
+    """Wait with some jitter, so that workers do not come back together; a fresh token need not wait."""
     meaning = _meaning_in(state)
     if meaning.kind == "unauthorised":
         return 0.0
-    step = _LIMITED_S.get(meaning.policy) or _BACKOFF_S.get(meaning.kind, 1.0)
-    doubling = meaning.kind in ("unavailable", "unclear", "unreachable")
-    wait = step * (2 ** (state.attempt_number - 1) if doubling else state.attempt_number)
-    wait = max(wait, (meaning.retry_after_ms or 0) / 1_000)
-    return wait + float(wait_random(0, step / 4)(state))
+    return wait_s(meaning, state.attempt_number) + float(wait_random(0, step_s(meaning) / 4)(state))
 
 
 def _meaning_in(state: RetryCallState) -> Meaning:
@@ -303,8 +284,8 @@ def _without_answer(error: requests.exceptions.RequestException) -> Meaning:
         return unreachable(name)
     if isinstance(error, requests.exceptions.SSLError):
         return unreachable("TLS: certificate not trusted") if "CERTIFICATE_VERIFY" in str(error) else unclear(name)
-    if isinstance(error, ValueError) and not isinstance(error, requests.exceptions.ConnectionError):
-        return unreachable(f"{name}: the call could not be built; is `api_url` right?")  # InvalidURL and its like
+    if isinstance(error, ValueError):  # InvalidURL and its like
+        return unreachable(f"{name}: the call could not be built; is `api_url` right?")
     cause = error.args[0] if error.args else None
     reason = cause.reason if isinstance(cause, MaxRetryError) else cause
     if isinstance(reason, NewConnectionError | ConnectTimeoutError | ProxyError):

@@ -10,6 +10,7 @@ from connector.problems import Place
 from connector.rulebook.conditions import Condition, DealsTest, StageFor, leaves, tested_properties
 from connector.rulebook.operands import as_text
 from connector.rulebook.shape import Shape
+from connector.rulebook.templates import fields
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
 Text = Annotated[str, BeforeValidator(lambda value: as_text(value) if isinstance(value, bool | int | float) else value)]
@@ -249,6 +250,13 @@ class Pack:
             if any(test.test.timed for test in tested_properties(condition)):
                 return True
         return False
+
+    def properties_in_texts(self, object_: str) -> frozenset[str]:
+        """Name the properties of the contact or company that the texts of tasks and deals show."""
+        bodies = [rule.body for rule in self.tasks] + [rule.body for rule in self.cadences]
+        texts = [text for body in bodies for text in (body.title, body.notes)]
+        texts += [rule.create_deal.name for rule in self.actions if rule.create_deal]
+        return frozenset(name for text in texts for of, name in fields(text) if of == object_)
 
     def written(self) -> frozenset[str]:
         """Name the contact properties that the pack's values and cadences set."""

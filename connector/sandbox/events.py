@@ -26,7 +26,9 @@ class EventMaker:
         self._options = options
         self._random = random.Random(options.seed)  # noqa: S311 - ids need no secrecy, but must repeat with the seed
 
-    def created(self, record: Record, definitions: Mapping[str, Property], now: int, author: Author) -> list[JsonObject]:
+    def created(
+        self, record: Record, definitions: Mapping[str, Property], now: int, author: Author
+    ) -> list[JsonObject]:
         """Make the creation event and one propertyChange per property set; the creation stands in the middle."""
         events = self.changed(record, record.values, definitions, now, author)
         creation = self._event(record.kind.id, "creation", record.id, now, author, changeFlag="CREATED")

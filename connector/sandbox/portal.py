@@ -85,11 +85,11 @@ class Portal:
     @contextmanager
     def silence(self) -> Iterator[None]:
         """Fire no events meanwhile: what is made now was there before anybody subscribed."""
-        self._silent = True
+        before, self._silent = self._silent, True
         try:
             yield
         finally:
-            self._silent = False
+            self._silent = before
 
     def emit(self, events: list[JsonObject]) -> None:
         """Hand events to the delivery."""

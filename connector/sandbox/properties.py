@@ -218,31 +218,37 @@ def standard_properties(kind: Kind, now: int, unique_allowed: bool) -> PropertyS
 
 
 def _special_properties(kind: Kind, group: str, now: int) -> list[Property]:
-    common: dict[str, Any] = {"group": group, "standard": True, "created": now, "updated": now}
-    made = [Property(name="hubspot_owner_id", label="Owner", type="enumeration", field_type="select",
-                     external_options=True, referenced="OWNER", **common)]  # fmt: skip
+    """Make the ones whose options live elsewhere: owners, stages, pipelines."""
+    made = [
+        Property(
+            name="hubspot_owner_id", label="Owner", type="enumeration", field_type="select", group=group,
+            external_options=True, referenced="OWNER", standard=True, created=now, updated=now,
+        )
+    ]  # fmt: skip
     if kind.id in (CONTACT, COMPANY):
-        options = tuple(Option(value=v, label=text, order=n) for n, (v, text) in enumerate(standard.LIFECYCLE_STAGES))
-        made.append(Property(name="lifecyclestage", label="Lifecycle Stage", type="enumeration", field_type="radio",
-                             options=options, option_values=_values("enumeration", options),
-                             external_options=True, **common))  # fmt: skip
+        made.append(_external("lifecyclestage", "radio", standard.LIFECYCLE_STAGES, group, now))
         made += [stage_date(value, label, group, now) for value, label in standard.LIFECYCLE_STAGES]
     if kind.id == DEAL:
-        for name, values in (("dealstage", [one[:2] for one in standard.DEAL_STAGES]), ("pipeline", [_PIPELINE])):
-            options = tuple(Option(value=v, label=text, order=n) for n, (v, text) in enumerate(values))
-            made.append(Property(name=name, label=_label(name), type="enumeration", field_type="select",
-                                 options=options, option_values=_values("enumeration", options),
-                                 external_options=True, **common))  # fmt: skip
+        stages = [(value, label) for value, label, _ in standard.DEAL_STAGES]
+        made.append(_external("dealstage", "radio", stages, group, now))
+        made.append(_external("pipeline", "select", [("default", "Sales Pipeline")], group, now))
     return made
 
 
-_PIPELINE = ("default", "Sales Pipeline")
+def _external(name: str, field_type: str, words: Iterable[tuple[str, str]], group: str, now: int) -> Property:
+    options = tuple(Option(value=value, label=label, order=n) for n, (value, label) in enumerate(words))
+    return Property(
+        name=name, label=_label(name), type="enumeration", field_type=field_type, group=group, options=options,
+        option_values=_values("enumeration", options), external_options=True, standard=True, created=now, updated=now,
+    )  # fmt: skip
 
 
 def stage_date(value: str, label: str, group: str, now: int) -> Property:
     """Make the read-only date property that tells when a stage was reached."""
-    return Property(name=f"hs_lifecyclestage_{value}_date", label=f"Became a {label} Date", type="datetime",
-                    field_type="date", group=group, standard=True, read_only=True, created=now, updated=now)  # fmt: skip
+    return Property(
+        name=f"hs_lifecyclestage_{value}_date", label=f"Became a {label} Date", type="datetime", field_type="date",
+        group=group, standard=True, read_only=True, created=now, updated=now,
+    )  # fmt: skip
 
 
 def _values(of_type: str, options: tuple[Option, ...]) -> frozenset[str] | None:

@@ -29,6 +29,8 @@ def restore(portal: Portal, kind: Kind, record_id: str, author: Author) -> Recor
     now = portal.now()
     store.bring_back(record, now)
     portal.emit(portal.events.restored(record, now, author))
+    for contact in contacts_of_task(portal, record) if kind.id == TASK else ():
+        count_tasks(portal, contact, 1)
     return record
 
 

@@ -16,7 +16,7 @@ _EMAIL = re.compile(r"[^@\s;,]+@[^@\s;,]+\.[^@\s;,.]+")
 _WHOLE = re.compile(r"[+-]?\d{1,30}")
 
 
-class Unfit(Exception):  # noqa: N818 - it is a value's flaw on its way to the list of flaws
+class Unfit(Exception):
     """This value does not fit its property."""
 
     def __init__(self, code: str, message: str) -> None:

@@ -181,7 +181,7 @@ class Webhooks:
 
     def _next_batch(self) -> list[Waiting]:
         now = time.monotonic()
-        batch = []
+        batch: list[Waiting] = []
         while self._later and self._later[0].due <= now and len(batch) < LARGEST_BATCH:
             batch.append(heapq.heappop(self._later))
         if self.shuffle:
@@ -199,7 +199,7 @@ class Webhooks:
         self._fresh.extendleft(heads)
 
     def _send(self, batch: list[Waiting]) -> None:
-        body = orjson.dumps([{**one.event, "attemptNumber": one.attempt} if one.attempt else one.event for one in batch])
+        body = orjson.dumps([{**one.event, "attemptNumber": one.attempt} for one in batch])
         status = self._post(body)
         with self._changed:
             self._busy -= len(batch)
@@ -255,5 +255,5 @@ class Webhooks:
             self._local.key, self._local.connection = key, connection
             with self._changed:
                 self._connections.append(connection)
-        connection = self._local.connection
-        return connection
+        found: http.client.HTTPConnection = self._local.connection
+        return found

@@ -6,13 +6,15 @@ The price is one fsync per commit. `writing` and `reading` are the two ways in; 
 
 import contextlib
 import functools
+import operator
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import orjson
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
@@ -38,20 +40,24 @@ _CURES = {
 }
 
 
-def open_database(
-    url: str, *, migrate: bool = True, durable: bool = True, busy_timeout_ms: int = BUSY_TIMEOUT_MS
-) -> sa.Engine:
-    """Open the database at `url`, bring its tables up to date, and give the engine.
-
-    Open it after a fork, never before. `durable=False` spares SQLite the fsync, for what may be lost at a power cut.
-    """
+def open_database(url: str, *, migrate: bool = True, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> sa.Engine:
+    """Open the database at `url`, bring its tables up to date, and give the engine; after a fork, never before."""
     address = _read_url(url)
-    sqlite = address.get_backend_name() == "sqlite"
-    engine = _open_sqlite(address, durable=durable, busy_timeout_ms=busy_timeout_ms) if sqlite else _open_pg(address)
+    if address.get_backend_name() == "sqlite":
+        engine = _open_sqlite(address, durable=True, busy_timeout_ms=busy_timeout_ms)
+    else:
+        engine = _open_pg(address)
     if migrate:
         with storing():
             migrations.upgrade(engine)
     return engine
+
+
+def without_fsync(engine: sa.Engine) -> sa.Engine:
+    """Give a second engine to the same SQLite file, for what may be lost at a power cut; on PostgreSQL the same one."""
+    if not is_sqlite(engine):
+        return engine
+    return _open_sqlite(engine.url, durable=False, busy_timeout_ms=BUSY_TIMEOUT_MS)
 
 
 @contextlib.contextmanager
@@ -83,6 +89,29 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
     """Open a transaction that only reads: it sees one moment of the database and never waits for a writer."""
     with storing(), engine.connect().execution_options(**{_READS_ONLY: True}) as connection, connection.begin():
         yield connection
+
+
+class Prepared:
+    """A statement compiled once, for the path on which HubSpot waits; values go to the driver as they are."""
+
+    def __init__(self, engine: sa.Engine, statement: sa.Insert, *, columns: Sequence[str]) -> None:
+        compiled = statement.compile(dialect=engine.dialect, column_keys=columns)
+        self._text = str(compiled)
+        self._order = compiled.positiontup if compiled.positional else None
+
+    def run(self, connection: sa.Connection, rows: Sequence[Mapping[str, object]]) -> int:
+        """Run it for each row and give the number of rows that were changed."""
+        if not rows:
+            return 0
+        if self._order is None:
+            return connection.exec_driver_sql(self._text, list(rows)).rowcount
+        pick = operator.itemgetter(*self._order)
+        return connection.exec_driver_sql(self._text, [pick(row) for row in rows]).rowcount
+
+
+def insert_into(engine: sa.Engine, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    """Begin an INSERT that can say what to do on a conflict; both databases spell that alike, the library does not."""
+    return sqlite.insert(table) if is_sqlite(engine) else postgresql.insert(table)
 
 
 def is_sqlite(engine: sa.Engine) -> bool:

@@ -1,0 +1,258 @@
+"""The configuration: one YAML file, read strictly; secrets come from the environment or from files.
+
+`${NAME}` takes an environment variable, `${NAME:-default}` one with a default, `${file:/run/secrets/x}` reads a file.
+Every fault is reported with its place; a value that was interpolated is never shown.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_core import PydanticCustomError
+
+from connector.moments import MINUTE, SECOND, read_duration
+from connector.problems import Problem, is_broken
+from connector.rulebook.pack import Name, Text
+from connector.rulebook.reading import Document, read_file, walk
+from connector.rulebook.shape import Shape, shape
+
+DEFAULT_PATH = "config.yaml"
+PATH_VARIABLE = "STAGEKEEPER_CONFIG"
+_REFERENCE = re.compile(r"\$\{(?:file:([^}]+)|([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?)\}")
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, str):
+        found = read_duration(value)
+        if found is None:
+            raise PydanticCustomError("unreadable-duration", "expected a duration such as `2s` or `30 minutes`")
+        return found
+    raise PydanticCustomError("unreadable-duration", "expected a duration such as `2s` or `30 minutes`")
+
+
+def _secret(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().strip():
+        raise PydanticCustomError("missing-secret", "expected a secret; set the variable that is named here")
+    return value
+
+
+def _no_empty_secret(value: Any) -> Any:
+    return None if value == "" else value
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise PydanticCustomError("unknown-time-zone", "expected a time zone such as Europe/Berlin") from None
+    return value
+
+
+def _url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise PydanticCustomError("wrong-url", "expected a complete URL such as https://hooks.example.com/webhooks/hubspot")
+    return value
+
+
+def _bind(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65_535:
+        raise PydanticCustomError("wrong-value", "expected host:port, as in 127.0.0.1:8080")
+    return value
+
+
+def _country(value: str) -> str:
+    import holidays as holiday_tables  # noqa: PLC0415 - takes longer to import than the rest of the command
+
+    if value.partition("-")[0] not in holiday_tables.list_supported_countries():
+        raise PydanticCustomError("unknown-country", "expected an ISO country code such as DE, or DE-BY for a region")
+    return value
+
+
+Duration = Annotated[int, BeforeValidator(_duration)]
+Secret = Annotated[SecretStr, AfterValidator(_secret)]
+Url = Annotated[str, AfterValidator(_url)]
+
+
+class Server(Shape):
+    """Where the receiver listens and who may look."""
+
+    bind: Annotated[str, AfterValidator(_bind)] = "127.0.0.1:8080"
+    ops_token: Annotated[SecretStr | None, BeforeValidator(_no_empty_secret)] = None
+    threads: Annotated[int, Field(ge=1, le=64)] = 8
+
+
+class Worker(Shape):
+    """How waiting contacts are worked off (durations in milliseconds)."""
+
+    settle: Duration = 2 * SECOND
+    lease: Duration = 5 * MINUTE
+    attempts: Annotated[int, Field(ge=1, le=50)] = 8
+
+
+class Log(Shape):
+    """How and how much is logged."""
+
+    format: Literal["json", "console"] = "json"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Limits(Shape):
+    """What HubSpot allows this portal, and the share that is left to its other apps."""
+
+    calls_per_10s: Annotated[int, Field(ge=1)] = 100
+    calls_per_day: Annotated[int, Field(ge=1)] = 250_000
+    reserve: Annotated[float, Field(ge=0, lt=1)] = 0.1
+
+
+class Allow(Shape):
+    """What the rules may do in this portal beyond properties and tasks."""
+
+    backward_moves: bool = False
+    create_deals: bool = True
+    erase_contacts: bool = False
+
+
+class Owners(Shape):
+    """Who gets tasks when the contact has no owner: the address of a HubSpot user."""
+
+    default: str | None = None
+
+
+class Calendar(Shape):
+    """The working days on which `business days` are counted."""
+
+    time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    working_days: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = ["mon", "tue", "wed", "thu", "fri"]
+    holidays: Annotated[str, AfterValidator(_country)] | None = None
+
+
+class Portal(Shape):
+    """One HubSpot portal."""
+
+    id: int = Field(ge=1)
+    name: str = ""
+    access_token: Secret
+    client_secret: Secret
+    app_id: int | None = None
+    webhook_url: Url
+    allow_v1: bool = False
+    api_url: Url = "https://api.hubapi.com"
+    api_version: Literal["v3", "2026-03", "2026-09"] = "v3"
+    rules: Path
+    mode: Literal["live", "shadow"] = "live"
+    stages: dict[Name, Text] = {
+        "contact": "subscriber", "lead": "lead", "prospect": "salesqualifiedlead", "opportunity": "opportunity",
+    }  # fmt: skip
+    limits: Limits = Limits()
+    allow: Allow = Allow()
+    owners: Owners = Owners()
+    calendar: Calendar = Calendar()
+
+
+class Config(Shape):
+    """The whole configuration; paths are absolute."""
+
+    version: Literal[1]
+    database: str = "sqlite:///stagekeeper.db"
+    server: Server = Server()
+    worker: Worker = Worker()
+    log: Log = Log()
+    portals: list[Portal] = Field(min_length=1)
+
+    def portal(self, id_: int) -> Portal | None:
+        """Give the portal with this id."""
+        return next((portal for portal in self.portals if portal.id == id_), None)
+
+
+def config_path(given: str | None, environment: Mapping[str, str] = os.environ) -> Path:
+    """Say which file to read: the one that is given, else `config.yaml` where it is there, else the variable's."""
+    if given is None and not Path(DEFAULT_PATH).exists():
+        given = environment.get(PATH_VARIABLE)
+    return Path(given or DEFAULT_PATH)
+
+
+def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> tuple[Config | None, list[Problem]]:
+    """Read the configuration; no value when anything in it is wrong."""
+    document, problems = read_file(path)
+    if document is None:
+        return None, problems
+    document = _interpolated(document, environment, problems)
+    config, shape_problems = shape(Config, document)
+    problems += _without_consequences(shape_problems, problems)
+    if config is None:
+        return None, sorted(problems)
+    problems += _doubled_portals(config, document)
+    return (None if is_broken(problems) else _absolute(config, path.resolve().parent)), sorted(problems)
+
+
+def _without_consequences(found: list[Problem], causes: list[Problem]) -> list[Problem]:
+    """Leave out what is only wrong because a variable at the same place is not set."""
+    places = {problem.place for problem in causes}
+    return [problem for problem in found if problem.place not in places]
+
+
+def _interpolated(document: Document, environment: Mapping[str, str], problems: list[Problem]) -> Document:
+    texts = {path: value for path, value in walk(document.data) if isinstance(value, str) and "${" in value}
+    data = document.data
+    for path, text in texts.items():
+        pieces, end = [], 0
+        for match in _REFERENCE.finditer(text):
+            found, fault = _looked_up(match, environment)
+            pieces += [text[end : match.start()], found]
+            end = match.end()
+            if fault:
+                cure = "set it, or write a default as ${NAME:-value}"
+                place = document.value_place(path)
+                problems.append(Problem(place=place, code="missing-variable", found=fault, cure=cure))
+        _put(data, path, "".join([*pieces, text[end:]]))
+    return document
+
+
+def _looked_up(match: re.Match[str], environment: Mapping[str, str]) -> tuple[str, str]:
+    """Give a reference's value, or what is wrong with it."""
+    file, name, default = match.groups()
+    if file is not None:
+        try:
+            return Path(file).read_text(encoding="utf-8").strip(), ""
+        except (OSError, UnicodeDecodeError) as error:
+            return "", f"the file {file!r} cannot be read ({type(error).__name__})"
+    value = environment.get(name) or default
+    return (value, "") if value is not None else ("", f"the environment variable {name!r} is not set")
+
+
+def _put(data: Any, path: tuple[str | int, ...], value: str) -> None:
+    for step in path[:-1]:
+        data = data[step]
+    data[path[-1]] = value
+
+
+def _doubled_portals(config: Config, document: Document) -> list[Problem]:
+    seen: dict[int, int] = {}
+    problems = []
+    for number, portal in enumerate(config.portals):
+        if portal.id in seen:
+            place = document.value_place(("portals", number, "id"))
+            found = f"the portal {portal.id} stands twice"
+            problems.append(Problem(place=place, code="duplicate-portal", found=found, cure="remove one of them"))
+        seen.setdefault(portal.id, number)
+    return problems
+
+
+def _absolute(config: Config, folder: Path) -> Config:
+    """Make paths absolute; they are written relative to the configuration file."""
+    portals = [portal.model_copy(update={"rules": folder / portal.rules}) for portal in config.portals]
+    return config.model_copy(update={"portals": portals, "database": _absolute_database(config.database, folder)})
+
+
+def _absolute_database(url: str, folder: Path) -> str:
+    scheme, mark, path = url.partition(":///")
+    if not mark or not scheme.startswith("sqlite") or not path or path.startswith(("/", ":memory:")):
+        return url
+    return f"{scheme}:///{folder / path}"

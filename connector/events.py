@@ -1,0 +1,206 @@
+"""An event says "look at this contact", nothing more; this is how the body of a request is read as events.
+
+Values in events are late, unordered, doubled and differently spelled, so only who is concerned is read. An event that
+cannot be understood is kept with the reason and does no harm to its neighbours. https://developers.hubspot.com/docs/api/webhooks
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from connector.errors import StagekeeperError
+
+_CHANGES = ("creation", "deletion", "merge", "propertyChange", "restore", "associationChange")
+KNOWN_TYPES = frozenset(f"{name}.{change}" for name in ("contact", "company", "deal") for change in _CHANGES) | {
+    "contact.privacyDeletion"
+}
+"""The types that can say something about a contact; all others of HubSpot's are counted and left."""
+
+_CONTACT = "0-1"
+_NAMES = {_CONTACT: "contact", "0-2": "company", "0-3": "deal"}  # objectTypeId of the generic `object.*` types
+
+# What makes two deliveries the same change. Never attemptNumber, which grows with every delivery; never subscriptionId,
+# because two overlapping subscriptions tell one change twice; never eventId alone, because it is not unique.
+_KEY_FIELDS = (
+    "fromObjectId", "toObjectId", "associationType", "associationRemoved", "primaryObjectId", "mergedObjectIds",
+    "newObjectId", "propertyName", "propertyValue", "occurredAt", "eventId",
+)  # fmt: skip
+_NOT_THE_CHANGE = frozenset({"attemptNumber", "subscriptionId"})
+
+_ID = re.compile(r"[1-9][0-9]{0,18}")
+_LARGEST = 2**63 - 1
+_LATEST = 10**15  # some thirty thousand years from now: a time beyond is none
+
+
+class BodyUnreadable(StagekeeperError):
+    """The body is not a JSON array of objects."""
+
+    code = "body-unreadable"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """What HubSpot said, as far as it matters: that something about a contact has changed."""
+
+    portal: int | None
+    """None when the event names no portal that could exist; such an event is always malformed."""
+    type: str
+    """`contact.*` also for the generic `object.*` of a contact, so that the two coalesce."""
+    contact: str | None
+    key: str
+    """The same for every delivery of one change; begins with its time, so that an index of keys grows at one end."""
+    occurred_at: int | None
+    malformed: str | None = None
+    echo: bool = False
+    """Our own write come back: kept, but no reason to look again."""
+    body: Mapping[str, object]
+
+    def is_by(self, app_id: int | None) -> bool:
+        """Ask whether this app itself changed the property; https://developers.hubspot.com/docs/api/webhooks."""
+        return (
+            app_id is not None
+            and self.type == "contact.propertyChange"
+            and self.body.get("changeSource") == "INTEGRATION"
+            and str(self.body.get("sourceId")) == str(app_id)
+        )
+
+
+class _Malformed(ValueError):
+    """Says why an event cannot be understood."""
+
+
+def read_events(raw_body: bytes) -> list[Event]:
+    """Read the body; one HubSpot event about several contacts (a merge, say) becomes one event for each of them."""
+    try:
+        elements = orjson.loads(raw_body)
+    except orjson.JSONDecodeError as error:
+        raise BodyUnreadable(f"body: {error}; expected a JSON array of objects") from error
+    if not isinstance(elements, list):
+        raise BodyUnreadable(f"body: found {_shown(elements)}; expected a JSON array of objects")
+    for index, element in enumerate(elements):
+        if not isinstance(element, dict):
+            raise BodyUnreadable(f"body: element {index} is {_shown(element)}; expected an object")
+    return [event for element in elements for event in _read(element)]
+
+
+def _read(body: Mapping[str, object]) -> Iterator[Event]:
+    portal = _read_id(body.get("portalId"))
+    kind = "unknown"
+    try:
+        orjson.dumps(body)  # it reads deeper nesting than it writes, and what cannot be written cannot be kept
+        kind = _read_type(body)
+        if portal is None:
+            raise _Malformed(_expected_id("portalId", body.get("portalId")))
+        contacts: Iterable[str | None] = _read_contacts(kind, body) or (None,)
+    except _Malformed as problem:
+        yield _malformed(body, portal=portal, kind=kind, reason=str(problem))
+    except orjson.JSONEncodeError:
+        flat = {name: value for name, value in body.items() if not isinstance(value, dict | list)}
+        yield _malformed(flat, portal=portal, kind=kind, reason="body: nested too deeply to be kept; expected flat")
+    else:
+        occurred_at = _read_moment(body.get("occurredAt"))
+        parts = [body.get(name) for name in _KEY_FIELDS]
+        for contact in contacts:
+            yield Event(
+                portal=int(portal),
+                type=kind,
+                contact=contact,
+                key=_key([portal, kind, contact, *parts], occurred_at),
+                occurred_at=occurred_at,
+                body=body,
+            )
+
+
+def _malformed(body: Mapping[str, object], *, portal: str | None, kind: str, reason: str) -> Event:
+    occurred_at = _read_moment(body.get("occurredAt"))
+    change = sorted((name, value) for name, value in body.items() if name not in _NOT_THE_CHANGE)
+    return Event(
+        portal=None if portal is None else int(portal),
+        type=kind if kind in KNOWN_TYPES else "unknown",
+        contact=None,
+        key=_key(change, occurred_at),
+        occurred_at=occurred_at,
+        malformed=reason[:200],
+        body=body,
+    )
+
+
+def _key(parts: list[object] | list[tuple[str, object]], occurred_at: int | None) -> str:
+    # A random digest would touch a page of the index per event; in order of time a batch touches a few.
+    return f"{occurred_at or 0:012x}{hashlib.sha256(orjson.dumps(parts)).hexdigest()[:52]}"
+
+
+def _read_type(body: Mapping[str, object]) -> str:
+    # HubSpot's own table says `eventType`; every real delivery says `subscriptionType`.
+    name = body.get("subscriptionType") or body.get("eventType")
+    if not isinstance(name, str) or len(name) > 70:
+        raise _Malformed(f"subscriptionType: found {_shown(name)}; expected a name such as contact.propertyChange")
+    subject, dot, change = name.partition(".")
+    if subject == "object":
+        known = _NAMES.get(str(body.get("objectTypeId") or body.get("fromObjectTypeId")))
+        return f"{known}.{change}" if known and dot else name
+    return name
+
+
+def _read_contacts(kind: str, body: Mapping[str, object]) -> tuple[str, ...]:
+    """Name the contacts that an event concerns; none for a change of a company or a deal itself."""
+    if kind not in KNOWN_TYPES:
+        return ()
+    subject, _, change = kind.partition(".")
+    if change == "associationChange":
+        return _read_sides(subject, body)
+    if subject != "contact":
+        return ()
+    if change == "merge":
+        merged = body.get("mergedObjectIds")
+        others = merged if isinstance(merged, list) else [merged]
+        return _ids("newObjectId", [body.get("newObjectId"), body.get("primaryObjectId"), *others])
+    return _ids("objectId", [body.get("objectId")])
+
+
+def _read_sides(subject: str, body: Mapping[str, object]) -> tuple[str, ...]:
+    """Name the contact on either side of an association; classic types name the sides, generic ones number them."""
+    left, between, right = str(body.get("associationType")).partition("_TO_")
+    if not between:
+        left, right = (_NAMES.get(str(body.get(name)), "") for name in ("fromObjectTypeId", "toObjectTypeId"))
+    fields = [f for f, side in (("fromObjectId", left), ("toObjectId", right)) if side.lower() == "contact"]
+    if not fields and subject != "contact":
+        return ()
+    named = [body.get(name) for name in fields]
+    if subject == "contact" and not any(map(_read_id, named)):
+        named = [body.get("objectId") or body.get("fromObjectId")]
+    return _ids(fields[0] if fields else "objectId", named)
+
+
+def _ids(name: str, values: list[object]) -> tuple[str, ...]:
+    ids = tuple(dict.fromkeys(found for found in map(_read_id, values) if found is not None))
+    if not ids:
+        raise _Malformed(_expected_id(name, values[0]))
+    return ids
+
+
+def _read_id(value: object) -> str | None:
+    """Read an id, a number in events and text in the API; None when it can be none of HubSpot's."""
+    if type(value) is int:  # not isinstance: True is no id
+        return str(value) if 0 < value <= _LARGEST else None
+    if isinstance(value, str) and _ID.fullmatch(value) and int(value) <= _LARGEST:
+        return value
+    return None
+
+
+def _read_moment(value: object) -> int | None:
+    moment = int(_read_id(value) or 0)
+    return moment if 0 < moment < _LATEST else None
+
+
+def _expected_id(name: str, value: object) -> str:
+    return f"{name}: found {_shown(value)}; expected a positive whole number"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, str):
+        return repr(value[:40])
+    return repr(value)[:40] if value is None or isinstance(value, int | float) else f"a {type(value).__name__}"

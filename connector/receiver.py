@@ -1,0 +1,278 @@
+"""The HTTP side: a webhook is answered 204 once its events are on disk, and not before.
+
+Nothing is judged here and HubSpot is not called, so an answer takes milliseconds. Whatever goes wrong on our side is a
+503, because HubSpot then delivers again; what we do not want is still 204, because a 4xx is repeated for a day.
+https://developers.hubspot.com/docs/api/webhooks
+"""
+
+import hmac
+import ipaddress
+import socket
+import struct
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import flask
+import gunicorn.config
+import structlog
+from gunicorn.glogging import Logger
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, RequestTimeout
+
+from connector.errors import StagekeeperError
+from connector.inbox import Inbox
+from connector.moments import Clock
+from connector.telemetry import Metrics
+from connector.webhook import BodyUnreadable, PortalKey, admit, read_events, verify
+
+LARGEST_BODY = 2 * 1024 * 1024
+_CHUNK = 64 * 1024
+_BODY_SECONDS = 15
+_RETRY_AFTER = "10"
+_SILENT_SECONDS = 10
+_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """The answer of one health check; `hint` says what to do when it is not ok."""
+
+    ok: bool
+    hint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReceiverParts:
+    """What the receiver is made of."""
+
+    keys: tuple[PortalKey, ...]
+    inbox: Inbox
+    settle_ms: int
+    clock: Clock
+    metrics: Metrics
+    render_metrics: Callable[[], bytes]
+    checks: Mapping[str, Callable[[], Check]]
+    """What must hold before webhooks can be taken."""
+    ops_token: str | None = None
+    page: flask.Blueprint | None = None
+
+
+def create_app(parts: ReceiverParts) -> flask.Flask:
+    """Make the application that a server runs."""
+    app = flask.Flask("connector", static_folder=None)
+    app.add_url_rule("/webhooks/hubspot", view_func=lambda: _take(parts), endpoint="webhook", methods=["POST"])
+    app.add_url_rule("/livez", view_func=lambda: _health({"process": lambda: Check(ok=True)}), endpoint="livez")
+    app.add_url_rule("/readyz", view_func=lambda: _health(parts.checks), endpoint="readyz")
+    app.add_url_rule("/metrics", view_func=lambda: _metrics(parts), endpoint="metrics")
+    if parts.page is not None:
+        app.register_blueprint(parts.page)
+    app.register_error_handler(HTTPException, _answer_error)
+    app.register_error_handler(Exception, _answer_failure)
+    app.after_request(_secure)
+    return app
+
+
+# The webhook
+
+
+def _take(parts: ReceiverParts) -> flask.Response:
+    raw_body = _read_body(flask.request)
+    verdict = verify(
+        flask.request.headers.items(), raw_body, method=flask.request.method, keys=parts.keys, now=parts.clock()
+    )
+    if verdict.refusal is not None:
+        return _refuse(parts, 401, verdict.refusal, "The request is not signed as HubSpot signs it for this address.")
+    try:
+        events = read_events(raw_body)
+    except BodyUnreadable as error:
+        return _refuse(parts, 400, error.code, str(error))
+    admission = admit(events, verdict=verdict, keys=parts.keys)
+    accepted = parts.inbox.accept(admission.events, settle_ms=parts.settle_ms)
+    # Counted after the commit: what is answered 503 comes again and would be counted twice.
+    for (portal, kind), number in admission.received.items():
+        parts.metrics.events_received.labels(portal, kind).inc(number)
+    for reason, number in admission.rejected.items():
+        parts.metrics.events_rejected.labels(reason).inc(number)
+    if accepted.duplicates:
+        parts.metrics.events_duplicate.inc(accepted.duplicates)
+    _log.info(
+        "inbox.accepted",
+        events=len(events),
+        stored=accepted.stored,
+        duplicates=accepted.duplicates,
+        malformed=accepted.malformed,
+        rejected=dict(admission.rejected),
+    )
+    return flask.Response(status=204)
+
+
+def _read_body(request: flask.Request) -> bytes:
+    """Read the raw bytes, whatever the request says of their length, and give up on a sender who takes too long."""
+    if (request.content_length or 0) > LARGEST_BODY:
+        raise RequestEntityTooLarge
+    request.max_content_length = LARGEST_BODY + 1  # one more, so that it is us who see the first byte too many
+    deadline = time.monotonic() + _BODY_SECONDS
+    body = bytearray()
+    while chunk := request.stream.read(_CHUNK):
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            raise RequestEntityTooLarge
+        if time.monotonic() > deadline:
+            raise RequestTimeout
+    return bytes(body)
+
+
+def _refuse(parts: ReceiverParts, status: int, code: str, message: str) -> flask.Response:
+    parts.metrics.events_rejected.labels(code).inc()
+    _log.warning("webhook.refused", status=status, reason=code)
+    return _error(status, code, message)
+
+
+# Health and metrics
+
+
+def _health(checks: Mapping[str, Callable[[], Check]]) -> flask.Response:
+    answers = {name: _ask(check) for name, check in checks.items()}
+    well = all(answer.ok for answer in answers.values())
+    body = {
+        "status": "ok" if well else "unavailable",
+        "checks": {
+            name: {"ok": answer.ok} if answer.ok else {"ok": False, "hint": answer.hint}
+            for name, answer in answers.items()
+        },
+    }
+    return _json(200 if well else 503, body)
+
+
+def _ask(check: Callable[[], Check]) -> Check:
+    try:
+        return check()
+    except StagekeeperError as error:
+        return Check(ok=False, hint=str(error))
+
+
+def _metrics(parts: ReceiverParts) -> flask.Response:
+    if not may_operate(flask.request, parts.ops_token):
+        return ops_refusal(parts.ops_token)
+    return flask.Response(parts.render_metrics(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def may_operate(request: flask.Request, ops_token: str | None) -> bool:
+    """Ask whether the sender may see what operators see: by the token, or from this machine when there is none."""
+    if ops_token:
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        known = hmac.compare_digest(given.strip().encode("utf-8", "replace"), ops_token.encode())
+        return scheme.lower() == "bearer" and known
+    # What a proxy passes on comes from this machine too, so whatever names another sender is not local.
+    if any(name in request.headers for name in _FORWARDED):
+        return False
+    try:
+        sender = ipaddress.ip_address(request.remote_addr or "")
+    except ValueError:
+        return False
+    mapped = getattr(sender, "ipv4_mapped", None)
+    return (mapped or sender).is_loopback
+
+
+def ops_refusal(ops_token: str | None) -> flask.Response:
+    """Answer a sender who may not see what operators see."""
+    if ops_token:
+        response = _error(401, "token_wrong", "Send the ops token: Authorization: Bearer …")
+        response.headers["WWW-Authenticate"] = 'Bearer realm="stagekeeper"'
+        return response
+    return _error(403, "not_local", "This answers on loopback only; set server.ops_token to open it.")
+
+
+# Answers
+
+
+def _json(status: int, body: Mapping[str, object]) -> flask.Response:
+    response = flask.jsonify(body)
+    response.status_code = status
+    return response
+
+
+def _error(status: int, code: str, message: str) -> flask.Response:
+    return _json(status, {"error": {"code": code, "message": message}})
+
+
+def _answer_error(error: HTTPException) -> flask.Response:
+    code = error.name.lower().replace(" ", "_")
+    response = _error(error.code or 500, code, error.description or error.name)
+    for name, value in error.get_headers():
+        if name in {"Allow", "Retry-After"}:
+            response.headers[name] = value
+    if error.code in {408, 413}:
+        response.headers["Connection"] = "close"  # the rest of the body is still on its way
+    return response
+
+
+def _answer_failure(error: Exception) -> flask.Response:
+    """Answer 503 for whatever went wrong on our side, so that HubSpot delivers again; the trace stays in the log."""
+    if isinstance(error, StagekeeperError):
+        _log.error("request.failed", path=flask.request.path, code=error.code, error=str(error))
+    else:
+        _log.error("request.failed", path=flask.request.path, code="unexpected", exc_info=error)
+    response = _error(503, "unavailable", "The request could not be served now; send it again.")
+    response.headers["Retry-After"] = _RETRY_AFTER
+    return response
+
+
+def _secure(response: flask.Response) -> flask.Response:
+    for name, value in (
+        ("X-Content-Type-Options", "nosniff"),
+        ("X-Frame-Options", "DENY"),
+        ("Referrer-Policy", "no-referrer"),
+        ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+        ("Cache-Control", "no-store"),
+    ):
+        response.headers.setdefault(name, value)  # the page brings its own policy
+    return response
+
+
+# The server
+
+
+class QuietLog(Logger):  # type: ignore[misc]  # gunicorn ships no types
+    """Sends what gunicorn says to the log of the product instead of writing lines of its own."""
+
+    def setup(self, cfg: gunicorn.config.Config) -> None:
+        """Leave the lines to whoever configured logging."""
+        super().setup(cfg)
+        for log in (self.error_log, self.access_log):
+            log.handlers.clear()
+            log.propagate = True
+
+
+def gunicorn_options(*, bind: str, threads: int = 8, workers: int = 1) -> dict[str, object]:
+    """Say how gunicorn serves the receiver: threads, small limits, and nothing written outside its own process."""
+    options: dict[str, object] = {
+        "bind": bind,
+        "worker_class": "gthread",
+        "workers": workers,
+        "threads": threads,
+        "worker_connections": max(1_000, threads * 4),
+        "timeout": 60,
+        "graceful_timeout": 20,
+        "keepalive": 75,  # longer than a proxy keeps its side, so that it is never us who close under a request
+        "limit_request_line": 4_094,
+        "limit_request_fields": 60,
+        "limit_request_field_size": 8_190,
+        "forwarded_allow_ips": "",  # nothing that a request says of its origin is believed
+        "accesslog": None,
+        "logger_class": QuietLog,
+        "control_socket_disable": True,  # it would write into the home directory
+        "post_worker_init": _limit_silence,
+    }
+    # Releases of gunicorn differ in what they know; https://docs.gunicorn.org/en/stable/settings.html
+    known = {setting.name for setting in gunicorn.config.KNOWN_SETTINGS}
+    return {name: value for name, value in options.items() if name in known}
+
+
+def _limit_silence(worker: Any) -> None:  # gunicorn ships no types
+    """Let no sender hold a thread by saying nothing: sockets inherit this from the one that listens."""
+    for listener in worker.sockets:
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", _SILENT_SECONDS, 0))

@@ -1,0 +1,236 @@
+"""Everything that a process needs, built from a configuration in one place and handed to functions from there."""
+
+import random as random_numbers
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from connector.config import Config, Portal
+from connector.errors import FilesInvalid
+from connector.hubspot.budget import BudgetState, BudgetStore, CallBudget, Limits
+from connector.hubspot.client import HubSpotPortal
+from connector.hubspot.failure import HubSpotError, PortalTrouble
+from connector.hubspot.transport import CallSeen
+from connector.inbox import Inbox
+from connector.moments import HOUR, Clock, system_clock
+from connector.pipeline import Pipeline
+from connector.plan import HUBSPOT_ORDER, STAGE, Terms
+from connector.portals import Portals
+from connector.problems import Place, Problem, is_broken
+from connector.record import Recorder
+from connector.rulebook.checking import load_pack
+from connector.rulebook.judging import Rulebook
+from connector.rulebook.pack import Pack
+from connector.snapshot import Wanted
+from connector.store.budgets import DatabaseBudgets
+from connector.store.engine import open_database
+from connector.telemetry import Metrics
+from connector.webhook import PortalKey
+from connector.workdays import Workdays
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PortalServices:
+    """What works for one portal."""
+
+    id: int
+    name: str
+    live: bool
+    pack: Pack
+    hubspot: HubSpotPortal
+    budget: CallBudget
+    recorder: Recorder
+    pipeline: Pipeline
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Services:
+    """What a process works with."""
+
+    config: Config
+    clock: Clock
+    random: Callable[[], float]
+    engine: sa.Engine
+    inbox: Inbox
+    troubles: Portals
+    metrics: Metrics
+    portals: Mapping[int, PortalServices]
+
+
+def load_packs(config: Config) -> tuple[dict[int, Pack], list[Problem]]:
+    """Load every portal's pack and check it against the portal; each problem once."""
+    loaded: dict[Path, tuple[Pack | None, list[Problem]]] = {}
+    packs: dict[int, Pack] = {}
+    problems: dict[Problem, None] = {}
+    for portal in config.portals:
+        pack, found = loaded.setdefault(portal.rules, load_pack(portal.rules))
+        problems |= dict.fromkeys(found)
+        if pack is not None:
+            packs[portal.id] = pack
+            problems |= dict.fromkeys(_unmapped_stages(pack, portal))
+    return packs, sorted(problems)
+
+
+def _unmapped_stages(pack: Pack, portal: Portal) -> list[Problem]:
+    """Find stages of the ladder for which the portal names no lifecycle stage."""
+    missing = [stage for stage in pack.ladder if stage not in portal.stages]
+    cure = f"add {', '.join(f'`{stage}: …`' for stage in missing)} under `stages:` of the portal"
+    found = f"the portal {portal.id} does not say which lifecycle stage {', '.join(map(repr, missing))} is"
+    place = Place(file=pack.file)
+    return [Problem(place=place, code="unmapped-stage", found=found, cure=cure)] if missing else []
+
+
+def checked_packs(config: Config) -> dict[int, Pack]:
+    """Load the packs or refuse to start; raises FilesInvalid with every problem."""
+    packs, problems = load_packs(config)
+    if is_broken(problems):
+        raise FilesInvalid([problem for problem in problems if problem.severity == "error"])
+    return packs
+
+
+def portal_keys(portals: Sequence[Portal]) -> tuple[PortalKey, ...]:
+    """Give what proves requests of HubSpot."""
+    return tuple(
+        PortalKey(
+            portal=portal.id,
+            secrets=(portal.client_secret.get_secret_value(),),
+            webhook_url=portal.webhook_url,
+            allow_v1=portal.allow_v1,
+            app_id=portal.app_id,
+        )
+        for portal in portals
+    )
+
+
+def open_services(config: Config, *, metrics: Metrics, clock: Clock = system_clock) -> Services:
+    """Open the database and build the services of every portal; raises FilesInvalid or DatabaseUnavailable."""
+    packs = checked_packs(config)
+    engine = open_database(config.database)
+    inbox = Inbox(engine, clock, last_attempt=config.worker.attempts)
+    budgets = DatabaseBudgets(engine, to_row=_budget_row, from_row=_budget_state)
+    random = random_numbers.SystemRandom().random
+    portals = {
+        portal.id: _portal_services(
+            portal, packs[portal.id], config=config, engine=engine, inbox=inbox, budgets=budgets, metrics=metrics,
+            clock=clock, random=random,
+        )
+        for portal in config.portals
+    }  # fmt: skip
+    return Services(
+        config=config, clock=clock, random=random, engine=engine, inbox=inbox, troubles=Portals(engine, clock),
+        metrics=metrics, portals=portals,
+    )  # fmt: skip
+
+
+def open_hubspot(
+    portal: Portal, *, store: BudgetStore, clock: Clock = system_clock, metrics: Metrics | None = None
+) -> tuple[HubSpotPortal, CallBudget]:
+    """Build the client of one portal with its call budget; opens no connection yet."""
+    limits = Limits(
+        calls_per_10s=portal.limits.calls_per_10s,
+        calls_per_day=portal.limits.calls_per_day,
+        reserve=portal.limits.reserve,
+        time_zone=portal.calendar.time_zone,
+    )
+    budget = CallBudget(portal=portal.id, limits=limits, store=store, clock=clock, sleep=time.sleep)
+    hubspot = HubSpotPortal(
+        portal=portal.id,
+        access_token=portal.access_token.get_secret_value(),
+        api_url=portal.api_url,
+        api_version=portal.api_version,
+        budget=budget,
+        clock=clock,
+        on_call=_counting(metrics) if metrics else None,
+    )
+    return hubspot, budget
+
+
+def _portal_services(  # noqa: PLR0913 - the one place where a portal's parts meet
+    portal: Portal, pack: Pack, *, config: Config, engine: sa.Engine, inbox: Inbox, budgets: BudgetStore,
+    metrics: Metrics, clock: Clock, random: Callable[[], float],
+) -> PortalServices:  # fmt: skip
+    hubspot, budget = open_hubspot(portal, store=budgets, clock=clock, metrics=metrics)
+    recorder = Recorder(engine, portal=portal.id, pack=pack.name, pack_hash=pack.hash, wanted=Wanted.by(pack))
+    live = portal.mode == "live"
+    pipeline = Pipeline(
+        rulebook=Rulebook(pack), hubspot=hubspot, engine=engine, inbox=inbox, recorder=recorder,
+        terms=StageTerms(portal, pack, hubspot, clock), clock=clock, random=random, lease_ms=config.worker.lease,
+        last_attempt=config.worker.attempts, default_owner=portal.owners.default, live=live,
+    )  # fmt: skip
+    return PortalServices(
+        id=portal.id, name=portal.name, live=live, pack=pack, hubspot=hubspot, budget=budget, recorder=recorder,
+        pipeline=pipeline,
+    )  # fmt: skip
+
+
+class StageTerms:
+    """A portal's terms, with the order of its lifecycle stages as HubSpot has it, read once an hour."""
+
+    def __init__(self, portal: Portal, pack: Pack, hubspot: HubSpotPortal, clock: Clock) -> None:
+        self._hubspot = hubspot
+        self._clock = clock
+        self._read_at: int | None = None
+        self._terms = Terms(
+            portal=portal.id,
+            ladder=pack.ladder,
+            stages=portal.stages,
+            create_deals=portal.allow.create_deals,
+            erase_contacts=portal.allow.erase_contacts,
+            workdays=Workdays(
+                time_zone=portal.calendar.time_zone,
+                days=frozenset(portal.calendar.working_days),
+                holidays=portal.calendar.holidays,
+            ),
+        )
+
+    def __call__(self) -> Terms:
+        """Give the terms of now; HubSpot's own order stands in while the portal's cannot be read."""
+        now = self._clock()
+        if self._read_at is None or now - self._read_at > HOUR:
+            self._read_at = now
+            order = self._order()
+            self._terms = replace(self._terms, order=order)
+        return self._terms
+
+    def _order(self) -> tuple[str, ...]:
+        try:
+            definition = self._hubspot.properties.definition("contacts", STAGE)
+        except PortalTrouble:
+            raise
+        except HubSpotError:
+            return HUBSPOT_ORDER
+        options = [option for option in (definition or {}).get("options") or () if isinstance(option, dict)]
+        ordered = sorted(options, key=lambda option: int(option.get("displayOrder") or 0))
+        return tuple(str(option.get("value")) for option in ordered) or HUBSPOT_ORDER
+
+
+def _counting(metrics: Metrics) -> Callable[[CallSeen], None]:
+    def count(call: CallSeen) -> None:
+        metrics.hubspot_calls.labels(str(call.portal), call.endpoint, call.outcome).inc()
+        metrics.hubspot_wait_seconds.labels(str(call.portal)).inc(call.waited_seconds)
+
+    return count
+
+
+def _budget_row(state: BudgetState) -> dict[str, object]:
+    return {
+        "calls": [list(call) for call in state.calls],
+        "searches": [list(search) for search in state.searches],
+        "day": state.day,
+        "calls_today": state.calls_today,
+        "blocked_until": state.blocked_until,
+    }
+
+
+def _budget_state(row: Mapping[str, Any]) -> BudgetState:
+    return BudgetState(
+        calls=tuple((int(moment), int(number)) for moment, number in row["calls"]),
+        searches=tuple((int(moment), int(number)) for moment, number in row["searches"]),
+        day=row["day"],
+        calls_today=row["calls_today"],
+        blocked_until=row["blocked_until"],
+    )

@@ -1,0 +1,195 @@
+"""What the product tells about itself: metrics with the fixed names, and logs as events without personal data.
+
+Metrics are right when receiver and worker are separate processes: whoever starts them makes an empty folder and names
+it in `PROMETHEUS_MULTIPROC_DIR` before any of them imports this module. What lies in the database is counted at the
+scrape, so it is right in every process. Labels are few: no ids of contacts, no addresses, no URLs.
+"""
+
+import json
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from connector.errors import DatabaseUnavailable
+
+MULTIPROCESS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_LONG_SECONDS = (0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 900, 3_600, 21_600)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InboxState:
+    """What is counted in the database at the scrape."""
+
+    pending: int
+    oldest_seconds: float
+    dead_letters: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Metrics:
+    """The metrics that processes count themselves, under the names that the README lists."""
+
+    registry: CollectorRegistry
+    events_received: Counter
+    events_rejected: Counter
+    events_duplicate: Counter
+    decisions: Counter
+    decision_seconds: Histogram
+    writes: Counter
+    hubspot_calls: Counter
+    hubspot_wait_seconds: Counter
+    hubspot_calls_left: Gauge
+    stage_moves: Counter
+    event_to_write_seconds: Histogram
+    shadow_disagreements: Counter
+    build_info: Gauge
+
+
+def build_metrics() -> Metrics:
+    """Make the metrics of this process, all of them at zero; once per process."""
+    registry = CollectorRegistry()
+
+    def counter(name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, namespace="stagekeeper", registry=registry)
+
+    def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(name, text, namespace="stagekeeper", registry=registry, buckets=buckets)
+
+    def gauge(name: str, text: str, *labels: str) -> Gauge:
+        # Of several processes the one that spoke last is right; with one process the mode changes nothing.
+        return Gauge(name, text, labels, namespace="stagekeeper", registry=registry, multiprocess_mode="mostrecent")
+
+    return Metrics(
+        registry=registry,
+        events_received=counter("events_received", "Events in requests that HubSpot signed", "portal", "type"),
+        events_rejected=counter("events_rejected", "Requests and events that were refused or left", "reason"),
+        events_duplicate=counter("events_duplicate", "Events that had been stored before"),
+        decisions=counter("decisions", "Decisions about a contact", "portal", "stage", "status"),
+        decision_seconds=histogram("decision_seconds", "Time to judge one contact, without HubSpot's", _SECONDS),
+        writes=counter("writes", "Changes written to HubSpot", "portal", "kind", "outcome"),
+        hubspot_calls=counter("hubspot_calls", "Calls to HubSpot", "portal", "endpoint", "outcome"),
+        hubspot_wait_seconds=counter("hubspot_wait_seconds", "Time waited for the call budget", "portal"),
+        hubspot_calls_left=gauge("hubspot_calls_left", "Calls left in the window", "portal", "window"),
+        stage_moves=counter("stage_moves", "Contacts that changed their stage", "portal", "from", "to"),
+        event_to_write_seconds=histogram(
+            "event_to_write_seconds", "From the event's arrival to the write in HubSpot", _LONG_SECONDS
+        ),
+        shadow_disagreements=counter("shadow_disagreements", "Contacts where shadow mode would have written"),
+        build_info=gauge("build_info", "Always 1; the labels say what runs", "version", "rules"),
+    )
+
+
+def render_metrics(metrics: Metrics, read_inbox: Callable[[], InboxState]) -> bytes:
+    """Write the Prometheus text of all processes, with what the inbox holds now."""
+    registry = metrics.registry
+    if MULTIPROCESS_FOLDER in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # it is typed in no release
+    inbox = CollectorRegistry()
+    inbox.register(_InboxCollector(read_inbox))
+    return generate_latest(registry) + generate_latest(inbox)
+
+
+class _InboxCollector(Collector):
+    def __init__(self, read_inbox: Callable[[], InboxState]) -> None:
+        self._read_inbox = read_inbox
+
+    def describe(self) -> Iterable[Metric]:
+        """Name nothing, so that being registered does not read the database."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Count at the scrape; without a database the other metrics are still given."""
+        try:
+            state = self._read_inbox()
+        except DatabaseUnavailable:
+            return
+        yield _gauge("inbox_pending", "Contacts that wait to be judged", state.pending)
+        yield _gauge("inbox_oldest_seconds", "How long the oldest of them has waited", state.oldest_seconds)
+        yield _gauge("dead_letters", "Contacts that were given up until somebody retries them", state.dead_letters)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"stagekeeper_{name}", text, value=value)
+
+
+# Logs
+
+LogFormat = Literal["json", "console"]
+_SECRET_NAMES = re.compile(r"(?:token|secret|password|passwd|authorization|signature|api_?key|cookie)", re.IGNORECASE)
+_SECRET_VALUES = re.compile(r"\bpat-[a-z0-9]{2,4}-[0-9a-f-]{8,}|(?<=[Bb]earer )\S+|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
+_ADDRESS = re.compile(r"[\w.+'-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
+_DEEPEST = 6
+
+
+def configure_logging(log_format: LogFormat, level: str) -> None:
+    """Send every log line of this process to stderr, in one form, with secrets and e-mail addresses masked."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    last: list[structlog.typing.Processor] = [structlog.processors.format_exc_info, mask, _renderer(log_format)]
+    number = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*shared, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    foreign = logging.StreamHandler(sys.stderr)
+    foreign.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [foreign]
+    # Libraries tell their own story at info; ours is told by our own events.
+    root.setLevel(max(number, logging.WARNING))
+
+
+def mask(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Mask what must not leave the record: secrets by name and form, e-mail addresses wherever they stand."""
+    return {name: "***" if _SECRET_NAMES.search(name) else _masked(value, 0) for name, value in event.items()}
+
+
+def _masked(value: object, depth: int) -> object:
+    if isinstance(value, str):
+        return _ADDRESS.sub("***@***", _SECRET_VALUES.sub("***", value))
+    if depth > _DEEPEST:
+        return "…"
+    if isinstance(value, Mapping):
+        return {
+            name: "***" if _SECRET_NAMES.search(str(name)) else _masked(inner, depth + 1)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_masked(inner, depth + 1) for inner in value]
+    return value if value is None or isinstance(value, bool | int | float) else _masked(str(value), depth)
+
+
+def _renderer(log_format: LogFormat) -> structlog.typing.Processor:
+    if log_format == "console":
+        return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty() and "NO_COLOR" not in os.environ)
+    return structlog.processors.JSONRenderer(serializer=_write_line)
+
+
+def _write_line(value: object, **_options: object) -> str:
+    try:
+        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # a number beyond 64 bits, or text that is no Unicode: slower, but no line is lost
+        return json.dumps(value, default=str)

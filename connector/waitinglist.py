@@ -1,0 +1,193 @@
+"""The inbox as people see it: how much waits, what was given up, and how to try that again or let it go."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from connector.moments import DAY, SECOND, Clock
+from connector.store.engine import reading, writing
+from connector.store.tables import events, portals, waiting
+from connector.telemetry import InboxState
+
+# Whatever waits because of an event is due within hours (the longest retry); further off are next looks only, and there
+# may be one for every contact of the portal. The bound keeps them out of the count without reading them.
+_HORIZON = 2 * DAY
+_SHOWN_EVENTS = 200
+_EXPIRED_AT_ONCE = 5_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Count:
+    """How much of a portal waits because of events or because its time has come; next looks to come do not count."""
+
+    pending: int
+    oldest_since: int | None
+    dead: int
+    claimed: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WaitingRow:
+    """A waiting contact with its history."""
+
+    portal: int
+    contact: str
+    due: int
+    since: int
+    generation: int
+    claimed_until: int | None
+    attempts: int
+    last_error: str | None
+    dead_at: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredEvent:
+    """An event as it is kept."""
+
+    id: int
+    type: str
+    occurred_at: int | None
+    received_at: int
+    malformed: str | None
+    body: Mapping[str, object]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """All that the inbox holds about one contact."""
+
+    waiting: WaitingRow | None
+    events: tuple[StoredEvent, ...]
+    """The newest, in the order in which they came."""
+
+
+class WaitingList:
+    """Counts, lists, retries, drops and expires what is in the inbox."""
+
+    def __init__(self, engine: sa.Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    def counts(self) -> Mapping[int, Count]:
+        """Count per portal what waits, what is claimed and what was given up."""
+        now = self._clock()
+        alive, claimed = waiting.c.dead_at.is_(None), waiting.c.claimed_until > now
+        pending = alive & (waiting.c.since <= now)
+        query = (
+            sa.select(
+                portals.c.portal,
+                sa.func.count().filter(pending).label("pending"),
+                sa.func.min(waiting.c.since).filter(pending).label("oldest_since"),
+                sa.func.count().filter(~alive).label("dead"),
+                sa.func.count().filter(alive & claimed).label("claimed"),
+            )
+            .join(waiting, waiting.c.portal == portals.c.portal)
+            .where(~alive | (alive & (waiting.c.due <= now + _HORIZON)))
+            .group_by(portals.c.portal)
+        )
+        with reading(self._engine) as connection:
+            rows = connection.execute(query).mappings().all()
+        return {row["portal"]: Count(**{name: row[name] for name in row if name != "portal"}) for row in rows}
+
+    def state(self) -> InboxState:
+        """Sum up the counts of all portals for the metrics."""
+        counts = self.counts().values()
+        since = [count.oldest_since for count in counts if count.oldest_since is not None]
+        return InboxState(
+            pending=sum(count.pending for count in counts),
+            oldest_seconds=max((self._clock() - min(since)) / SECOND, 0) if since else 0,
+            dead_letters=sum(count.dead for count in counts),
+        )
+
+    def listing(
+        self,
+        *,
+        portal: int | None = None,
+        dead: bool | None = None,
+        limit: int = 100,
+        after: tuple[int, str] | None = None,
+    ) -> tuple[WaitingRow, ...]:
+        """List what waits by portal and contact, from behind `after` on: dead letters, the others, or all."""
+        query = _rows().order_by(waiting.c.portal, waiting.c.contact).limit(limit)
+        if portal is not None:
+            query = query.where(waiting.c.portal == portal)
+        if dead is not None:
+            query = query.where(waiting.c.dead_at.is_not(None) if dead else waiting.c.dead_at.is_(None))
+        if after is not None:
+            query = query.where(sa.tuple_(waiting.c.portal, waiting.c.contact) > sa.tuple_(*after))
+        with reading(self._engine) as connection:
+            return tuple(WaitingRow(**row) for row in connection.execute(query).mappings())
+
+    def show(self, portal: int, contact: str) -> Shown:
+        """Show all that the inbox holds about one contact."""
+        one = _rows().where(waiting.c.portal == portal, waiting.c.contact == contact)
+        newest = (
+            sa.select(*(events.c[name] for name in StoredEvent.__slots__))
+            .where(events.c.portal == portal, events.c.contact == contact)
+            .order_by(events.c.id.desc())
+            .limit(_SHOWN_EVENTS)
+        )
+        with reading(self._engine) as connection:
+            row = connection.execute(one).mappings().first()
+            found = connection.execute(newest).mappings().all()
+        return Shown(
+            waiting=None if row is None else WaitingRow(**row),
+            events=tuple(StoredEvent(**event) for event in reversed(found)),
+        )
+
+    def retry(self, *, portal: int | None = None, contact: str | None = None) -> int:
+        """Try dead letters again now, with all their attempts; a contact that is named also without being dead."""
+        now = self._clock()
+        values = {"dead_at": None, "attempts": 0, "due": now, "generation": waiting.c.generation + 1}
+        return self._change(sa.update(waiting).values(values), portal=portal, contact=contact)
+
+    def drop(self, *, portal: int | None = None, contact: str | None = None) -> int:
+        """Let dead letters go for good; a contact that is named also without being dead, unless it is claimed."""
+        return self._change(sa.delete(waiting), portal=portal, contact=contact)
+
+    def drop_waiting(
+        self, portal: int, contacts: Collection[str], *, connection: sa.Connection | None = None
+    ) -> None:
+        """Let contacts wait no longer, whatever holds them; a claim of theirs is lost."""
+        where = (waiting.c.portal == portal, waiting.c.contact.in_(contacts))
+        self._run(sa.delete(waiting).where(*where), connection)
+
+    def forget(self, portal: int, contact: str, *, connection: sa.Connection | None = None) -> None:
+        """Delete every event of a person who must be erased, and the reason to look at them."""
+        self.drop_waiting(portal, [contact], connection=connection)
+        self._run(sa.delete(events).where(events.c.portal == portal, events.c.contact == contact), connection)
+
+    def expire(self, *, received_before: int) -> int:
+        """Delete events that are old and judged, a few thousand at a time; their number, 0 when all are gone.
+
+        Keep them for three days at least: HubSpot delivers again for one, and only what is kept is known again.
+        """
+        unjudged = sa.exists().where(
+            waiting.c.portal == events.c.portal,
+            waiting.c.contact == events.c.contact,
+            waiting.c.since <= events.c.received_at,
+        )
+        old = sa.select(events.c.id).where(events.c.received_at < received_before, ~unjudged).limit(_EXPIRED_AT_ONCE)
+        return self._run(sa.delete(events).where(events.c.id.in_(old)), None)
+
+    def _change(self, statement: sa.Update | sa.Delete, *, portal: int | None, contact: str | None) -> int:
+        if portal is not None:
+            statement = statement.where(waiting.c.portal == portal)
+        if contact is None:
+            statement = statement.where(waiting.c.dead_at.is_not(None))
+        else:
+            free = waiting.c.claim.is_(None) | (waiting.c.claimed_until <= self._clock())
+            statement = statement.where(waiting.c.contact == contact, free)
+        return self._run(statement, None)
+
+    def _run(self, statement: sa.Update | sa.Delete, connection: sa.Connection | None) -> int:
+        if connection is not None:
+            return connection.execute(statement).rowcount
+        with writing(self._engine) as own:
+            return own.execute(statement).rowcount
+
+
+def _rows() -> sa.Select[tuple[object, ...]]:
+    return sa.select(*(waiting.c[name] for name in WaitingRow.__slots__))

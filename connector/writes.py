@@ -1,0 +1,241 @@
+"""Plans carried out in HubSpot, a hundred contacts a call, each effect once.
+
+What an earlier attempt intended is first looked for in HubSpot by its marker, and only created when it is not there.
+An answer that leaves open whether something was created leaves the effect intended; the next attempt looks again.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from connector.hubspot.client import HubSpotPortal
+from connector.hubspot.deals import DealInput
+from connector.hubspot.failure import HubSpotError, PortalTrouble
+from connector.hubspot.meaning import Meaning, unclear
+from connector.hubspot.records import CreateAnswer
+from connector.hubspot.tasks import TaskInput
+from connector.moments import write_moment
+from connector.plan import STAGE, Effect
+from connector.record import Judged, Outcome
+
+_OWNER = "hubspot_owner_id"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    """How the writes of a claim went; `trouble`: the portal refused everything from some call on."""
+
+    outcomes: Mapping[str, Outcome]
+    trouble: PortalTrouble | None = None
+
+
+@dataclass(kw_only=True, slots=True)
+class _Progress:
+    """What is settled so far, by contact and by effect."""
+
+    written: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    held: dict[str, str] = field(default_factory=dict)
+    confirmed: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, Meaning] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+
+
+def carry_out(
+    hubspot: HubSpotPortal, judged: Sequence[Judged], *, default_owner: str | None, still_held: Callable[[], None]
+) -> Written:
+    """Carry out the plans of several contacts; `still_held` raises when their claim has been lost meanwhile."""
+    writer = _Writer(hubspot, judged, default_owner)
+    trouble: PortalTrouble | None = None
+    for step in (writer.look_up, writer.properties, writer.tasks, writer.deals, writer.unsubscribe, writer.erase):
+        still_held()
+        try:
+            step()
+        except PortalTrouble as error:
+            trouble = error
+            break
+        except HubSpotError as error:
+            writer.fail_open(error.meaning)
+            break
+    return Written(outcomes=writer.outcomes(trouble), trouble=trouble)
+
+
+class _Writer:
+    """The writes of one claim, step by step; one use."""
+
+    def __init__(self, hubspot: HubSpotPortal, judged: Sequence[Judged], default_owner: str | None) -> None:
+        self._hubspot = hubspot
+        self._judged = {one.snapshot.contact: one for one in judged}
+        self._default_owner = default_owner
+        self._progress = _Progress(held={c: one.plan.held for c, one in self._judged.items() if one.plan.held})
+
+    # --- steps --------------------------------------------------------------------------------------------------------
+
+    def look_up(self) -> None:
+        """Find what an earlier attempt may have created, by markers, through associations."""
+        for kind, marked in (("task", self._hubspot.tasks.marked), ("deal", self._hubspot.deals.marked)):
+            doubtful = {
+                contact: [effect.key for effect in one.held.effects if effect.kind == kind]
+                for contact, one in self._judged.items()
+            }
+            contacts = [contact for contact, keys in doubtful.items() if keys]
+            if contacts:
+                there = marked(contacts)
+                for contact in contacts:
+                    found = there.get(contact, {})
+                    self._progress.confirmed |= {key: found[key] for key in doubtful[contact] if key in found}
+
+    def properties(self) -> None:
+        """Write the properties that differ, and compare the stage with what came back."""
+        changes = {contact: one.plan.writes for contact, one in self._judged.items() if one.plan.properties}
+        if not changes:
+            return
+        answer = self._hubspot.contacts.update(changes)
+        for contact, record in answer.found.items():
+            self._progress.written[contact] = changes[contact]
+            kept = _kept_stage(changes[contact], record)
+            if kept is not None:
+                self._progress.held[contact] = f"HubSpot kept the stage {kept!r} instead of {changes[contact][STAGE]!r}"
+        self._progress.gone |= answer.missing
+        self._progress.errors |= answer.failed
+
+    def tasks(self) -> None:
+        """Create the tasks that are due, those of earlier attempts too; a task is never lost to its owner."""
+        inputs = [self._task(contact, effect) for contact, effect in self._open("task")]
+        if not inputs:
+            return
+        answer = self._hubspot.tasks.create(inputs)
+        ownerless = [_without_owner(task) for task in inputs if _owner_refused(task, answer)]
+        self._settle(inputs, answer, without={task.key for task in ownerless})
+        if ownerless:
+            self._settle(ownerless, self._hubspot.tasks.create(ownerless))
+
+    def deals(self) -> None:
+        """Open the deals that are due."""
+        inputs = [_deal(contact, effect) for contact, effect in self._open("deal")]
+        if inputs:
+            self._settle(inputs, self._hubspot.deals.create(inputs))
+
+    def unsubscribe(self) -> None:
+        """Unsubscribe addresses; doing it twice is doing it once."""
+        for _, effect in self._open("unsubscribe"):
+            self._hubspot.contacts.unsubscribe(str(effect.body["email"]))
+            self._progress.confirmed[effect.key] = ""
+
+    def erase(self) -> None:
+        """Erase contacts for good, after everything else about them is done."""
+        for contact, effect in self._open("erase"):
+            self._hubspot.contacts.gdpr_delete(contact)
+            self._progress.confirmed[effect.key] = ""
+
+    # --- results ------------------------------------------------------------------------------------------------------
+
+    def fail_open(self, meaning: Meaning) -> None:
+        """Let every contact fail that still has something to be done."""
+        for contact, one in self._judged.items():
+            undone = contact not in self._progress.written and bool(one.plan.properties)
+            if undone or any(True for _ in self._open_of(contact)):
+                self._progress.errors.setdefault(contact, meaning)
+
+    def outcomes(self, trouble: PortalTrouble | None) -> dict[str, Outcome]:
+        """Give each contact's outcome."""
+        if trouble is not None:
+            self.fail_open(trouble.meaning)
+        return {contact: self._outcome(contact) for contact in self._judged}
+
+    def _outcome(self, contact: str) -> Outcome:
+        progress, one = self._progress, self._judged[contact]
+        meaning = progress.errors.get(contact)
+        keys = {effect.key for effect in (*one.held.effects, *one.plan.effects)}
+        return Outcome(
+            written=progress.written.get(contact, {}),
+            confirmed={key: id_ for key, id_ in progress.confirmed.items() if key in keys},
+            held=progress.held.get(contact),
+            error=None if meaning is None else str(meaning),
+            retryable=True if meaning is None else meaning.retryable,
+            retry_after_ms=None if meaning is None else meaning.retry_after_ms,
+            gone=contact in progress.gone,
+        )
+
+    # --- effects ------------------------------------------------------------------------------------------------------
+
+    def _open(self, kind: str) -> list[tuple[str, Effect]]:
+        return [
+            (contact, effect)
+            for contact in self._judged
+            for effect in self._open_of(contact)
+            if effect.kind == kind
+        ]
+
+    def _open_of(self, contact: str) -> Iterable[Effect]:
+        one = self._judged[contact]
+        if contact in self._progress.gone:
+            return ()
+        effects = {effect.key: effect for effect in (*one.held.effects, *one.plan.effects)}
+        return [effect for key, effect in effects.items() if key not in self._progress.confirmed]
+
+    def _settle(
+        self, inputs: Sequence[TaskInput | DealInput], answer: CreateAnswer, without: Collection[str] = ()
+    ) -> None:
+        self._progress.confirmed |= answer.created
+        for each in inputs:
+            if each.key in answer.failed and each.key not in without:
+                self._progress.errors.setdefault(each.contact, answer.failed[each.key])
+            if each.key in answer.unclear:
+                meaning = unclear("HubSpot may have created it; the next attempt looks it up by its marker")
+                self._progress.errors.setdefault(each.contact, meaning)
+
+    def _task(self, contact: str, effect: Effect) -> TaskInput:
+        body = effect.body
+        properties = {
+            "hs_timestamp": write_moment(body["due"]),
+            "hs_task_subject": body["title"],
+            "hs_task_body": body["notes"],
+            "hs_task_status": "NOT_STARTED",
+            "hs_task_priority": body["priority"].upper(),
+            "hs_task_type": body["type"].upper(),
+        }
+        owner = self._owner(body)
+        return TaskInput(
+            key=effect.key, contact=contact, properties={**properties, **({_OWNER: owner} if owner else {})}
+        )
+
+    def _owner(self, body: Mapping[str, Any]) -> str | None:
+        """Give the owner's id: the contact's own, else the default's; nobody when HubSpot knows neither."""
+        wanted = str(body["owner"])
+        if wanted == "contact_owner" and body.get("contact_owner"):
+            return str(body["contact_owner"])
+        for address in (wanted, self._default_owner):
+            if address and "@" in address and (owner := self._hubspot.owners.by_email(address)):
+                return owner
+        return None
+
+
+def _kept_stage(changes: Mapping[str, str], record: Mapping[str, Any]) -> str | None:
+    """Give the stage that HubSpot kept where it did not take ours; it answers 200 to moves that it ignores."""
+    properties = record.get("properties")
+    if STAGE not in changes or not isinstance(properties, Mapping) or STAGE not in properties:
+        return None
+    kept = str(properties[STAGE] or "")
+    return None if kept == changes[STAGE] else kept
+
+
+def _deal(contact: str, effect: Effect) -> DealInput:
+    body = effect.body
+    names = ("dealname", "pipeline", "dealstage", _OWNER)
+    return DealInput(
+        key=effect.key,
+        contact=contact,
+        company=body.get("company"),
+        properties={name: str(body[name]) for name in names if body.get(name)},
+    )
+
+
+def _without_owner(task: TaskInput) -> TaskInput:
+    properties = {name: value for name, value in task.properties.items() if name != _OWNER}
+    return TaskInput(key=task.key, contact=task.contact, properties=properties)
+
+
+def _owner_refused(task: TaskInput, answer: CreateAnswer) -> bool:
+    """Ask whether HubSpot refused the task while it had an owner, who may have left."""
+    failure = answer.failed.get(task.key)
+    return failure is not None and failure.kind == "invalid" and _OWNER in task.properties
