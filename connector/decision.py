@@ -78,11 +78,12 @@ def decide(rulebook: Rulebook, subject: Subject, memory: Memory, now: int) -> De
     actions = tuple(
         rule for rule in judgement.actions if not _is_done(rule, memory) and not (closed and rule.create_deal)
     )
-    after = Memory(
-        stage=judgement.stage, status=judgement.status, since=since, marks=dict(_marks(judgement, memory, rounds, now))
-    )
+    known = Known(judgement.stage, judgement.status, since)
+    steady, _ = rulebook.judge(subject, known, now)
+    marks = dict(_marks((*tasks, *actions), steady, memory, rounds, now))
     coming = [turn.next_at for turn in rounds if turn.next_at is not None]
-    next_look = None if closed else _next_look(rulebook, subject, after, change, min(coming, default=None), now)
+    look = _Look(rulebook, subject, known, steady)
+    next_look = None if closed else look.ahead(change, min(coming, default=None))
     stage_rule = judgement.stage_rule
     return Decision(
         stage=judgement.stage,
@@ -94,7 +95,7 @@ def decide(rulebook: Rulebook, subject: Subject, memory: Memory, now: int) -> De
         tasks=(*tasks, *(turn.rule for turn in rounds if turn.is_due)),
         actions=actions,
         next_look_at=next_look,
-        memory=after,
+        memory=Memory(stage=known.stage, status=known.status, since=since, marks=marks),
         stage_before=memory.stage,
         undetermined=judgement.undetermined,
     )
@@ -134,20 +135,24 @@ def _is_done(rule: TaskRule | ActionRule, memory: Memory) -> bool:
 
 
 def _marks(
-    judgement: Judgement, memory: Memory, rounds: tuple[_Round, ...], now: int
+    due: tuple[TaskRule | ActionRule, ...], steady: Judgement, memory: Memory, rounds: tuple[_Round, ...], now: int
 ) -> Iterator[tuple[str, Mark]]:
-    """Give the marks after the decision: a mark goes when its condition stops, a cadence keeps its last moment."""
-    closed = judgement.status == CLOSED
-    once: tuple[TaskRule | ActionRule, ...] = (*(() if closed else judgement.tasks), *judgement.actions)
-    for rule in once:
-        yield rule.id, memory.marks[rule.id] if _is_done(rule, memory) else Mark(1, now)
-    active = {turn.rule.id for turn in rounds}
+    """Give the marks after the decision, by what holds once it is made.
+
+    A mark stays while its condition does: that of "entered" is over at once. A cadence keeps its last moment.
+    """
+    lasting = {rule.id for rule in steady.tasks} | {rule.id for rule in steady.actions}
+    cadences = {turn.rule.id for turn in rounds}
+    for name, mark in memory.marks.items():
+        if name in lasting:
+            yield name, mark
+        elif name not in cadences and mark.last is not None:
+            yield name, Mark(0, mark.last)
+    for rule in due:
+        yield rule.id, Mark(1 if rule.id in lasting else 0, now)
     for turn in rounds:
         mark = memory.marks.get(turn.rule.id, Mark(0))
         yield turn.rule.id, Mark(mark.count + 1, now) if turn.is_due else mark
-    for name, mark in memory.marks.items():
-        if name not in active and mark.last is not None and name not in {rule.id for rule in once}:
-            yield name, Mark(0, mark.last)
 
 
 def _values(judgement: Judgement, rounds: tuple[_Round, ...]) -> dict[str, str]:
@@ -168,22 +173,26 @@ def _values(judgement: Judgement, rounds: tuple[_Round, ...]) -> dict[str, str]:
     return found
 
 
-def _next_look(
-    rulebook: Rulebook, subject: Subject, memory: Memory, change: int | None, cadence: int | None, now: int
-) -> int | None:
-    """Find the first moment after now at which the decision becomes another without any event."""
-    if change is None:
-        return cadence
-    steady, _ = rulebook.judge(subject, memory.known, now)
-    moment: int | None = change
-    for _ in range(_MOST_STEPS):
-        if moment is None or (cadence is not None and moment >= cadence):
-            return cadence
-        judgement, following = rulebook.judge(subject, memory.known, moment)
-        if _outcome(judgement) != _outcome(steady):
-            return moment
-        moment = following
-    return moment
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Looks ahead: the same subject and memory, judged at later moments."""
+
+    rulebook: Rulebook
+    subject: Subject
+    known: Known
+    steady: Judgement
+
+    def ahead(self, change: int | None, cadence: int | None) -> int | None:
+        """Find the first moment at which the decision becomes another without any event."""
+        moment = change
+        for _ in range(_MOST_STEPS):
+            if moment is None or (cadence is not None and moment >= cadence):
+                return cadence
+            judgement, following = self.rulebook.judge(self.subject, self.known, moment)
+            if _outcome(judgement) != _outcome(self.steady):
+                return moment
+            moment = following
+        return moment
 
 
 def _outcome(judgement: Judgement) -> tuple[object, ...]:

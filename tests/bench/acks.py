@@ -175,7 +175,8 @@ def post_all(port: int, requests: list[bytes], *, connections: int) -> tuple[flo
                 while b"\r\n\r\n" not in answer:
                     answer += link.recv(4_096) or b"closed\r\n\r\n"
                 if not answer.startswith(b"HTTP/1.1 204"):
-                    raise SystemExit(f"expected 204, got {answer[:300]!r}")
+                    print(f"expected 204, got {answer[:300]!r}", file=sys.stderr)
+                    return
                 took.append(time.perf_counter() - began)
 
     threads = [threading.Thread(target=post) for _ in range(connections)]
@@ -184,6 +185,8 @@ def post_all(port: int, requests: list[bytes], *, connections: int) -> tuple[flo
         thread.start()
     for thread in threads:
         thread.join()
+    if len(took) < len(requests):
+        raise SystemExit(f"{len(requests) - len(took)} requests were not answered 204")
     return len(took) / (time.perf_counter() - began), took
 
 
@@ -271,7 +274,8 @@ def _table(outcome: Outcome) -> str:
         f"{'server':<10}{'requests/s':>12}{'events/s':>12}",
         f"{'receiver':<10}{outcome.receiver:>12.0f}{outcome.receiver * EVENTS:>12.0f}",
         f"{'bare':<10}{outcome.bare:>12.0f}{outcome.bare * EVENTS:>12.0f}",
-        f"ratio {outcome.ratio:.2f} (at least {TARGET} wanted); receiver p50 {outcome.p50_ms:.1f} ms, p99 {outcome.p99_ms:.1f} ms",
+        f"ratio {outcome.ratio:.2f}, at least {TARGET} wanted",
+        f"receiver: p50 {outcome.p50_ms:.1f} ms, p99 {outcome.p99_ms:.1f} ms",
     ))  # fmt: skip
 
 

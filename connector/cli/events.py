@@ -1,0 +1,121 @@
+"""`stagekeeper events`: what waits in the inbox, and its dead letters."""
+
+from typing import Any
+
+import click
+
+from connector.cli.options import common, output, portal_id, read_config
+from connector.cli.render import print_json, print_table
+from connector.errors import UsageError
+from connector.inbox import Inbox
+from connector.moments import system_clock, write_moment
+from connector.store.engine import open_database
+from connector.waitinglist import WaitingRow
+
+_COLUMNS = ("portal", "contact", "due", "attempts", "dead_at", "last_error")
+
+
+@click.group("events")
+@common
+def command() -> None:
+    """Look at the contacts that wait and at those that were given up (dead letters), retry or drop them."""
+
+
+@command.command("list")
+@click.option("--portal", type=int, metavar="ID", help="Only this portal.")
+@click.option("--dead", is_flag=True, help="Dead letters only.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most so many.")
+@output()
+@common
+def list_(portal: int | None, dead: bool, limit: int, format_: str) -> None:
+    """List the contacts that wait, dead letters among them."""
+    rows = _inbox().listing(portal=portal, dead=True if dead else None, limit=limit)
+    if format_ == "json":
+        print_json({"version": 1, "waiting": [_as_data(row) for row in rows]})
+        return
+    print_table(_COLUMNS, [[_as_data(row)[name] for name in _COLUMNS] for row in rows])
+    click.echo(f"{len(rows)} shown", err=True)
+
+
+@command.command("show")
+@click.argument("contact")
+@click.option("--portal", type=int, metavar="ID", help="The portal; not needed when only one is configured.")
+@output()
+@common
+def show(contact: str, portal: int | None, format_: str) -> None:
+    """Show one contact's place in the inbox and its newest events."""
+    shown = _inbox().show(portal_id(read_config(), portal), contact)
+    data = {
+        "version": 1,
+        "waiting": None if shown.waiting is None else _as_data(shown.waiting),
+        "events": [
+            {
+                "type": event.type, "occurred_at": _moment(event.occurred_at), "malformed": event.malformed,
+                "received_at": _moment(event.received_at), "body": dict(event.body),
+            }
+            for event in shown.events
+        ],
+    }  # fmt: skip
+    if format_ == "json":
+        print_json(data)
+        return
+    if shown.waiting is None:
+        click.echo("does not wait")
+    else:
+        print_table(_COLUMNS, [[_as_data(shown.waiting)[name] for name in _COLUMNS]])
+    rows = [
+        (_moment(e.received_at), _moment(e.occurred_at), e.type, e.body.get("propertyName"), e.malformed)
+        for e in shown.events
+    ]
+    print_table(("received", "occurred", "type", "property", "malformed"), rows)
+
+
+@command.command("retry")
+@click.argument("contact", required=False)
+@click.option("--portal", type=int, metavar="ID", help="Only this portal.")
+@click.option("--all", "everything", is_flag=True, help="All dead letters.")
+@output()
+@common
+def retry(contact: str | None, portal: int | None, everything: bool, format_: str) -> None:
+    """Try a contact again now with all its attempts, or all dead letters."""
+    portal = _chosen(contact, portal, everything)
+    _tell("retried", _inbox().retry(portal=portal, contact=contact), format_)
+
+
+@command.command("drop")
+@click.argument("contact", required=False)
+@click.option("--portal", type=int, metavar="ID", help="Only this portal.")
+@click.option("--all", "everything", is_flag=True, help="All dead letters.")
+@output()
+@common
+def drop(contact: str | None, portal: int | None, everything: bool, format_: str) -> None:
+    """Let a contact, or all dead letters, go for good; a later event brings a contact back."""
+    portal = _chosen(contact, portal, everything)
+    _tell("dropped", _inbox().drop(portal=portal, contact=contact), format_)
+
+
+def _inbox() -> Inbox:
+    return Inbox(open_database(read_config().database), system_clock)
+
+
+def _chosen(contact: str | None, portal: int | None, everything: bool) -> int | None:
+    """Make sure that a contact is meant, or all; a contact's portal must be clear."""
+    if (contact is None) == (not everything):
+        raise UsageError("name a contact, or say --all for all dead letters")
+    return portal if everything else portal_id(read_config(), portal)
+
+
+def _tell(done: str, number: int, format_: str) -> None:
+    print_json({"version": 1, done: number}) if format_ == "json" else click.echo(f"{number} {done}")
+
+
+def _as_data(row: WaitingRow) -> dict[str, Any]:
+    data = {name: getattr(row, name) for name in WaitingRow.__slots__}
+    return {name: _moment(value) if name in _MOMENTS else value for name, value in data.items()}
+
+
+_MOMENTS = frozenset({"due", "since", "claimed_until", "dead_at"})
+
+
+def _moment(value: int | None) -> str | None:
+    return None if value is None else write_moment(value)
