@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from connector.rulebook.judging import Judgement, Known, Rulebook, Subject
-from connector.rulebook.pack import ActionRule, CadenceRule, TaskRule
+from connector.rulebook.pack import ActionRule, CadenceRule, Pack, TaskRule
 
 PROSPECT_STATUS = "sk_prospect_status"
 LEAD_STATUS = "sk_lead_status"
@@ -80,7 +80,7 @@ def decide(rulebook: Rulebook, subject: Subject, memory: Memory, now: int) -> De
     )
     known = Known(judgement.stage, judgement.status, since)
     steady, _ = rulebook.judge(subject, known, now)
-    marks = dict(_marks((*tasks, *actions), steady, memory, rounds, now))
+    marks = dict(_marks(rulebook.pack, (*tasks, *actions), steady, memory, rounds, now))
     coming = [turn.next_at for turn in rounds if turn.next_at is not None]
     look = _Look(rulebook, subject, known, steady)
     next_look = None if closed else look.ahead(change, min(coming, default=None))
@@ -135,21 +135,24 @@ def _is_done(rule: TaskRule | ActionRule, memory: Memory) -> bool:
 
 
 def _marks(
-    due: tuple[TaskRule | ActionRule, ...], steady: Judgement, memory: Memory, rounds: tuple[_Round, ...], now: int
-) -> Iterator[tuple[str, Mark]]:
+    pack: Pack, due: tuple[TaskRule | ActionRule, ...], steady: Judgement, memory: Memory,
+    rounds: tuple[_Round, ...], now: int,
+) -> Iterator[tuple[str, Mark]]:  # fmt: skip
     """Give the marks after the decision, by what holds once it is made.
 
     A mark stays while its condition does: that of "entered" is over at once. A cadence keeps its last moment.
     """
     lasting = {rule.id for rule in steady.tasks} | {rule.id for rule in steady.actions}
-    cadences = {turn.rule.id for turn in rounds}
+    once = {rule.id for rule in pack.tasks} | {rule.id for rule in pack.actions}
+    turning = {turn.rule.id for turn in rounds}
     for name, mark in memory.marks.items():
         if name in lasting:
             yield name, mark
-        elif name not in cadences and mark.last is not None:
+        elif name not in once | turning and mark.last is not None:
             yield name, Mark(0, mark.last)
     for rule in due:
-        yield rule.id, Mark(1 if rule.id in lasting else 0, now)
+        if rule.id in lasting:
+            yield rule.id, Mark(1, now)
     for turn in rounds:
         mark = memory.marks.get(turn.rule.id, Mark(0))
         yield turn.rule.id, Mark(mark.count + 1, now) if turn.is_due else mark

@@ -22,6 +22,7 @@ from connector.events import Event
 from connector.moments import HOUR, SECOND, Clock
 from connector.store.engine import Prepared, insert_into, writing
 from connector.store.tables import events, portals, waiting
+from connector.store.together import Together
 from connector.waitinglist import WaitingList
 
 LAST_ATTEMPT = 8
@@ -72,6 +73,14 @@ class Failure:
     retry_at: int | None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Batch:
+    """The events of one request."""
+
+    events: tuple[Event, ...]
+    settle_ms: int
+
+
 def retry_delay_ms(attempts: int, random: Callable[[], float]) -> int:
     """Say how long to wait after so many attempts: 5 s, 15 s, 45 s … 6 h, a fifth more or less of it by chance."""
     delay: int = min(_FIRST_DELAY * 3 ** min(max(attempts - 1, 0), 20), _LONGEST_DELAY)
@@ -90,36 +99,40 @@ class Inbox(WaitingList):
         super().__init__(engine, clock)
         self._last_attempt = last_attempt
         self._known_portals: frozenset[int] = frozenset()
+        self._together = Together(self._accept)
         self._insert_events = Prepared(engine, insert_into(engine, events).on_conflict_do_nothing(), columns=_EVENT)
         self._insert_waiting = Prepared(engine, _insert_or_wait_again(engine), columns=_WAITING)
 
     # Taking in
 
     def accept(self, incoming: Iterable[Event], *, settle_ms: int) -> Accepted:
-        """Store the events and let their contacts wait until the first of them is `settle_ms` old, all or nothing."""
-        given = list(incoming)
+        """Store the events and let their contacts wait until the first of them is `settle_ms` old, all or nothing.
+
+        Threads that come at the same time share a transaction; each is answered when it is on disk.
+        """
+        return self._together.run(_Batch(events=tuple(incoming), settle_ms=settle_ms))
+
+    def _accept(self, batches: Sequence[_Batch]) -> Sequence[Accepted]:
+        """Store the events of several requests in one transaction."""
         # In one order everywhere, or two receivers with the same duplicates would wait for each other.
-        unique = {_place(event): event for event in sorted(given, key=_place)}
-        if not unique:
-            return Accepted(stored=0, duplicates=0, malformed=0)
+        places = sorted({_place(event): event for batch in batches for event in batch.events}.items())
         now = self._clock()
         with writing(self._engine) as connection:
-            known = _known(connection, unique)
-            new = [event for place, event in unique.items() if place not in known]
-            inserted = self._insert_events.run(connection, [_row(event, now) for event in new])
-            pairs = sorted({(event.portal or 0, event.contact) for event in new if event.contact and not event.echo})
-            self._wait(connection, pairs, due=now + settle_ms, since=now)
-        self._known_portals |= {portal for portal, _ in pairs}
-        malformed = sum(event.malformed is not None for event in new)
-        return Accepted(stored=len(new) - malformed, duplicates=len(given) - inserted, malformed=malformed)
+            known = _known(connection, [place for place, _ in places])
+            new = {place: event for place, event in places if place not in known}
+            self._insert_events.run(connection, [_row(event, now) for event in new.values()])
+            rows = _rows_to_wait(new, batches, now)
+            self._wait(connection, rows)
+        self._known_portals |= {portal for portal, _ in rows}
+        return [_count(batch, new) for batch in batches]
 
     def look_at(
         self, portal: int, contacts: Iterable[str], *, due: int, connection: sa.Connection | None = None
     ) -> None:
         """Let contacts wait without an event; one that waits already does not wait longer."""
-        pairs = [(portal, contact) for contact in sorted(set(contacts))]
+        rows = {(portal, contact): _waiting_row(portal, contact, due=due, since=due) for contact in contacts}
         with self._within(connection) as inside:
-            self._wait(inside, pairs, due=due, since=due)
+            self._wait(inside, rows)
 
     # Handing out
 
@@ -188,17 +201,10 @@ class Inbox(WaitingList):
         with writing(self._engine) as own:
             yield own
 
-    def _wait(
-        self, connection: sa.Connection, pairs: Sequence[tuple[int, str]], *, due: int, since: int
-    ) -> None:
-        if not pairs:
-            return
-        self._know_portals(connection, {portal for portal, _ in pairs})
-        rows = [
-            {"portal": portal, "contact": contact, "due": due, "since": since, "generation": 1, "attempts": 0}
-            for portal, contact in pairs
-        ]
-        self._insert_waiting.run(connection, rows)
+    def _wait(self, connection: sa.Connection, rows: Mapping[tuple[int, str], Mapping[str, object]]) -> None:
+        if rows:
+            self._know_portals(connection, {portal for portal, _ in rows})
+            self._insert_waiting.run(connection, [row for _, row in sorted(rows.items(), key=operator.itemgetter(0))])
 
     def _know_portals(self, connection: sa.Connection, named: set[int]) -> None:
         new = named - self._known_portals
@@ -335,6 +341,32 @@ def _held(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
 
 def _one_of(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
     return waiting.c.portal == claim.portal, waiting.c.contact == sa.bindparam("_contact")
+
+
+def _rows_to_wait(
+    new: Mapping[tuple[int, str], Event], batches: Sequence[_Batch], now: int
+) -> Mapping[tuple[int, str], Mapping[str, object]]:
+    """Make the waiting rows of the contacts that got a new event; the shortest settling time wins."""
+    rows: dict[tuple[int, str], Mapping[str, object]] = {}
+    for batch in sorted(batches, key=operator.attrgetter("settle_ms"), reverse=True):
+        for event in batch.events:
+            if event.contact is not None and not event.echo and _place(event) in new:
+                portal = event.portal or 0
+                rows[portal, event.contact] = _waiting_row(portal, event.contact, due=now + batch.settle_ms, since=now)
+    return rows
+
+
+def _waiting_row(portal: int, contact: str, *, due: int, since: int) -> Mapping[str, object]:
+    return {"portal": portal, "contact": contact, "due": due, "since": since, "generation": 1, "attempts": 0}
+
+
+def _count(batch: _Batch, new: Mapping[tuple[int, str], Event]) -> Accepted:
+    """Count one request's events; one that two requests brought at the same moment counts for the last of them."""
+    fresh = {_place(event) for event in batch.events if new.get(_place(event)) is event}
+    malformed = sum(new[place].malformed is not None for place in fresh)
+    return Accepted(
+        stored=len(fresh) - malformed, duplicates=len(batch.events) - len(fresh), malformed=malformed
+    )
 
 
 def _known(connection: sa.Connection, places: Iterable[tuple[int, str]]) -> set[tuple[int, str]]:

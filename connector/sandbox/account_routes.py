@@ -18,13 +18,13 @@ SUBSCRIPTIONS = {101: "Marketing Information", 102: "One to One"}
 def list_owners(portal: Portal, call: Call) -> Answer:
     """Answer `GET /crm/owners`, all or the one with an e-mail address."""
     limit = call.number("limit", 100, 500)
-    after = call.query.get("after", "0")
+    after = call.cursor()
     email = call.query.get("email", "").lower()
     archived = call.query.get("archived") == "true"
     found = [
         owner
         for owner in portal.owners.values()
-        if owner.archived == archived and (not email or owner.email == email) and int(owner.id) > int(after)
+        if owner.archived == archived and (not email or owner.email == email) and int(owner.id) > after
     ]
     body: JsonObject = {"results": [owner.as_json() for owner in found[:limit]]}
     if len(found) > limit:

@@ -22,7 +22,7 @@ def read_batch(portal: Portal, call: Call) -> Answer:
     results, errors = [], []
     for one in call.inputs(MOST_INPUTS):
         record_id = str(one.get("id", ""))
-        page, after = _page(portal, source, record_id, target, str(one.get("after") or "0"), _LARGEST_PAGE)
+        page, after = _page(portal, source, record_id, target, call.cursor(one.get("after") or 0), _LARGEST_PAGE)
         if not page:
             errors.append(_none(source, record_id, target))
             continue
@@ -39,7 +39,7 @@ def read_one(portal: Portal, call: Call) -> Answer:
     _check_pair(source, target)
     record = portal.find(source.id, call.parts["id"])
     limit = call.number("limit", _LARGEST_PAGE, _LARGEST_PAGE)
-    page, after = _page(portal, source, record.id, target, call.query.get("after", "0"), limit)
+    page, after = _page(portal, source, record.id, target, call.cursor(), limit)
     body: JsonObject = {"results": page}
     if after:
         body["paging"] = {"next": {"after": after, "link": f"https://api.hubapi.com{call.path}?after={after}"}}
@@ -124,15 +124,13 @@ def _create_batch(portal: Portal, call: Call, *, default: bool) -> Answer:
 
 
 def _page(
-    portal: Portal, source: Kind, record_id: str, target: Kind, after: str, limit: int
+    portal: Portal, source: Kind, record_id: str, target: Kind, after: int, limit: int
 ) -> tuple[list[JsonObject], str | None]:
     """Give one page of what a record is associated with, in order of ids, and the cursor of the next."""
-    if not after.isdigit():
-        raise invalid(f"after must be a cursor from paging.next; it was {after!r}")
     live = portal.records[target.id].live
     is_live = record_id in portal.records[source.id].live
     linked = portal.associations.of(source.id, record_id, target.id) if is_live else {}
-    ids = sorted(int(one) for one in linked if one in live and int(one) > int(after))
+    ids = sorted(int(one) for one in linked if one in live and int(one) > after)
     page = [
         {"toObjectId": one, "associationTypes": spelled(source.id, target.id, linked[str(one)])} for one in ids[:limit]
     ]

@@ -83,7 +83,7 @@ class Control:
         return Answer(200, body)
 
     def _list_contacts(self, call: Call, _id: str) -> Answer:
-        limit, after = call.number("limit", 100, 1000), int(call.query.get("after", "0"))
+        limit, after = call.number("limit", 100, 1000), call.cursor()
         results = []
         with self._portal.lock:
             for record in self._portal.records[CONTACT].after(after):

@@ -55,6 +55,13 @@ class Call:
             raise invalid(f"{key} must be a number from 1 to {most}; it was {text!r}")
         return int(text)
 
+    def cursor(self, given: object = None) -> int:
+        """Read where a page begins, from the query or from what is given, or refuse."""
+        text = str(self.query.get("after", "0") if given is None else given)
+        if not text.isdigit():
+            raise invalid(f"after must be a cursor from paging.next; it was {text!r}")
+        return int(text)
+
     def inputs(self, most: int = MOST_INPUTS) -> list[JsonObject]:
         """Read the inputs of a batch or refuse."""
         inputs = self.json().get("inputs")

@@ -65,16 +65,14 @@ def list_all(portal: Portal, call: Call) -> Answer:
     kind = call.kind()
     history = call.names("propertiesWithHistory")
     limit = call.number("limit", 10, _LARGEST_PAGE_WITH_HISTORY if history else _LARGEST_PAGE)
-    after = call.query.get("after", "0")
-    if not after.isdigit():
-        raise invalid(f"after must be a cursor from paging.next; it was {after!r}")
+    after = call.cursor()
     names = pictures.known_names(portal, kind.id, call.names("properties"))
     store = portal.records[kind.id]
     if call.query.get("archived") == "true":
         found = sorted(store.binned.values(), key=lambda record: int(record.id))
-        records = [record for record in found if int(record.id) > int(after)][: limit + 1]
+        records = [record for record in found if int(record.id) > after][: limit + 1]
     else:
-        records = list(islice(store.after(int(after)), limit + 1))
+        records = list(islice(store.after(after), limit + 1))
     body: JsonObject = {"results": [pictures.picture(portal, one, names, history) for one in records[:limit]]}
     if len(records) > limit:
         last = records[limit - 1].id

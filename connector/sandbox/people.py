@@ -76,18 +76,21 @@ def invent(number: int, *, seed: int, now: int, known: Collection[str]) -> Perso
 
 def settle_people(portal: Portal, count: int, seed: int) -> None:
     """Fill a portal with people who were there before anybody subscribed, so that no event tells of them."""
-    if not count:
-        return
+    if count:
+        with portal.silence():
+            move_in(portal, count, seed)
+
+
+def move_in(portal: Portal, count: int, seed: int) -> tuple[str, ...]:
+    """Let new people appear in a portal, each with a company, and give their ids; events tell of them."""
     known = portal.properties[CONTACT].definitions.keys()
     now = portal.now()
-    with portal.silence():
-        firms = [
-            create(portal, COMPANY, {"name": name, "industry": industry, "numberofemployees": str(size)}).id
-            for name, industry, size in _FIRMS
-        ]
-        for number in range(count):
-            person = invent(number, seed=seed, now=now, known=known)
-            create(portal, CONTACT, person.properties, company=firms[person.firm])
+    firms = [
+        create(portal, COMPANY, {"name": name, "industry": industry, "numberofemployees": str(size)}).id
+        for name, industry, size in _FIRMS
+    ]
+    people = (invent(number, seed=seed, now=now, known=known) for number in range(count))
+    return tuple(create(portal, CONTACT, person.properties, company=firms[person.firm]).id for person in people)
 
 
 def story(

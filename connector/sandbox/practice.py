@@ -23,6 +23,7 @@ from connector.sandbox.stages import add_stage
 from connector.sandbox.webhooks import Webhooks
 
 _POLL_S = 0.05
+_ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 class Sandbox:
@@ -179,11 +180,10 @@ class Sandbox:
 
 def run(options: SandboxOptions) -> None:
     """Run a practice HubSpot until SIGTERM or SIGINT."""
-    done = threading.Event()
-    before = {one: signal.signal(one, lambda *_: done.set()) for one in (signal.SIGTERM, signal.SIGINT)}
+    # Blocked before any thread starts, so that they reach nobody but `sigwait`.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
         with Sandbox(options):
-            done.wait()
+            signal.sigwait(_ENDING)
     finally:
-        for one, action in before.items():
-            signal.signal(one, action)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -31,7 +31,7 @@ def search(portal: Portal, call: Call) -> Answer:
     kind = call.kind()
     body = call.json()
     definitions = portal.properties[kind.id].definitions
-    limit, after = _page(body)
+    limit, after = _page(body, call)
     groups = [[_test(definitions, one) for one in group] for group in _filters(body)]
     index = portal.records[kind.id].index
     index.catch_up(portal.now())
@@ -46,17 +46,15 @@ def search(portal: Portal, call: Call) -> Answer:
     return Answer(200, answer)
 
 
-def _page(body: JsonObject) -> tuple[int, int]:
+def _page(body: JsonObject, call: Call) -> tuple[int, int]:
     if len(str(body.get("filterGroups", ""))) + len(str(body.get("query", ""))) > _LONGEST_BODY:
         raise invalid(f"A search may have at most {_LONGEST_BODY} characters")
-    limit, after = body.get("limit", 10), str(body.get("after") or "0")
+    limit, after = body.get("limit", 10), call.cursor(body.get("after") or 0)
     if not isinstance(limit, int) or not 0 <= limit <= _LARGEST_PAGE:
         raise invalid(f"limit must be a number up to {_LARGEST_PAGE}; it was {limit!r}")
-    if not after.isdigit():
-        raise invalid(f"after must be a cursor from paging.next; it was {after!r}")
-    if int(after) + limit > MOST_RESULTS:
+    if after + limit > MOST_RESULTS:
         raise invalid(f"Paging through more than {MOST_RESULTS} results of a search is not possible")
-    return limit, int(after)
+    return limit, after
 
 
 def _filters(body: JsonObject) -> list[list[JsonObject]]:
@@ -64,6 +62,8 @@ def _filters(body: JsonObject) -> list[list[JsonObject]]:
     if not isinstance(groups, list) or not all(isinstance(one, dict) for one in groups):
         raise invalid("Invalid input JSON: filterGroups must be a list of objects")
     filters = [list(group.get("filters") or ()) for group in groups]
+    if not all(isinstance(one, dict) for group in filters for one in group):
+        raise invalid("Invalid input JSON: filters must be objects")
     too_many = len(groups) > _MOST_GROUPS or any(len(group) > _MOST_FILTERS for group in filters)
     if too_many or sum(map(len, filters)) > _MOST_IN_ALL:
         raise invalid(

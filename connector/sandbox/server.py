@@ -66,21 +66,24 @@ class Connection(socketserver.StreamRequestHandler):
         try:
             while not self.server.stopping.is_set() and self._answer_one():
                 pass
-        except (ConnectionError, ValueError):
+        except ConnectionError:
             return
         finally:
             self.server.connections.pop(self.connection, None)
 
     def _answer_one(self) -> bool:
-        line = self.rfile.readline(_LONGEST_LINE)
-        if not line.strip():
+        words = self.rfile.readline(_LONGEST_LINE).decode("latin-1").split()
+        if len(words) != 3:
             return False
-        method, target, version = line.decode("latin-1").split()
+        method, target, version = words
         headers = self._headers()
+        length = headers.get("content-length", "0")
+        if not length.isdigit():
+            return False
         if headers.get("expect", "").lower() == "100-continue":
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.wfile.flush()
-        body = self.rfile.read(int(headers.get("content-length", "0")))
+        body = self.rfile.read(int(length))
         reply = self.server.front.respond(method, target, headers, body)
         if reply.wait_s:
             self.server.stopping.wait(reply.wait_s)

@@ -177,6 +177,7 @@ def _open_sqlite(address: sa.URL, *, durable: bool, busy_timeout_ms: int) -> sa.
         connect_args={"timeout": busy_timeout_ms / SECOND, "cached_statements": 256},
         pool_size=16,
         max_overflow=48,
+        pool_use_lifo=True,  # a connection reads anew whatever another one has written, so the last writer writes best
         json_serializer=_write_json,
         json_deserializer=orjson.loads,
         hide_parameters=True,

@@ -18,7 +18,7 @@ events = sa.Table(
     metadata,
     sa.Column("id", _Id, primary_key=True, autoincrement=True),
     sa.Column("portal", sa.BigInteger, nullable=False),
-    sa.Column("key", sa.String(64), nullable=False, comment="digest of hubspot-facts 1.6's key; never attemptNumber"),
+    sa.Column("key", sa.String(64), nullable=False, comment="the same for every delivery of a change; begins with its time"),
     sa.Column("type", sa.String(80), nullable=False),
     sa.Column("contact", sa.String(40), nullable=True, comment="null: the event names no contact"),
     sa.Column("occurred_at", _Moment, nullable=True),
@@ -26,7 +26,7 @@ events = sa.Table(
     sa.Column("malformed", sa.String(200), nullable=True, comment="why the event could not be understood"),
     sa.Column("body", sa.JSON, nullable=False, comment="as HubSpot sent it"),
     sa.UniqueConstraint("portal", "key"),
-    sa.Index("ix_events_portal_contact", "portal", "contact"),
+    # No index by contact: it would cost every event more than all the rest, for two rare questions (show, erase).
     sa.Index("ix_events_received_at", "received_at"),
 )
 

@@ -1,5 +1,6 @@
 """The transport against real sockets: what slow, silent, broken and hasty servers do to a call."""
 
+import contextlib
 import socket
 import threading
 import time as wall
@@ -39,6 +40,7 @@ class Server:
                 connection.close()
                 return
             self.connections += 1
+            connection.settimeout(0.05)
             with connection:
                 while self._read_request(connection) and self.behave(connection, self.requests):
                     pass
@@ -47,16 +49,27 @@ class Server:
         """Read one request; the client sends small ones, with their length."""
         raw = b""
         while b"\r\n\r\n" not in raw:
-            part = connection.recv(65_536)
+            part = self._receive(connection)
             if not part:
                 return False
             raw += part
         head, _, body = raw.partition(b"\r\n\r\n")
         lengths = [line.split(b":")[1] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")]
         while len(body) < int(lengths[0] if lengths else 0):
-            body += connection.recv(65_536)
+            body += self._receive(connection)
         self.requests += 1
         return True
+
+    def _receive(self, connection: socket.socket) -> bytes:
+        """Wait for bytes; none when the client closed the connection, or when the test is over."""
+        while not self.stopped.is_set():
+            try:
+                return connection.recv(65_536)
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                return b""
+        return b""
 
     def stop(self) -> None:
         self.stopped.set()
@@ -105,7 +118,8 @@ def reset(connection: socket.socket, _number: int) -> bool:
 
 def silent(connection: socket.socket, _number: int) -> bool:
     connection.settimeout(5)
-    connection.recv(1)  # until the client gives up
+    with contextlib.suppress(ConnectionError):
+        connection.recv(1)  # until the client gives up
     return False
 
 

@@ -27,11 +27,11 @@ class Heard(NamedTuple):
 class Api:
     """Calls one sandbox over one connection that stays open."""
 
-    def __init__(self, sandbox: Sandbox, token: str = "pat-sandbox") -> None:
+    def __init__(self, sandbox: Sandbox, *, token: str | None = None) -> None:
         self.sandbox = sandbox
         parts = urlsplit(sandbox.address)
         self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
-        self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self.headers = {"Authorization": f"Bearer {token or sandbox.options.access_token}", "Content-Type": "application/json"}
 
     def __call__(self, method: str, path: str, body: object = None) -> Heard:
         return self.raw(method, path, b"" if body is None else orjson.dumps(body))
@@ -109,7 +109,7 @@ def receiving(*statuses: int) -> Iterator[Receiver]:
     class Door(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_POST(self) -> None:  # noqa: N802 - http.server's name
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             receiver.received.append(Received(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
             status = receiver.statuses.pop(0) if receiver.statuses else 204

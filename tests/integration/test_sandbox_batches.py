@@ -158,7 +158,7 @@ def test_an_address_that_stands_twice_in_a_batch_create_is_a_conflict(pair: Pair
 
 
 def test_an_upsert_by_a_unique_property_creates_once_and_then_updates(pair: Pair) -> None:
-    sandbox, api = pair
+    _, api = pair
     made = {"groupName": "task_information", "name": "sk_key", "label": "Key", "type": "string", "fieldType": "text",
             "hasUniqueValue": True}  # fmt: skip
     assert api("POST", "/crm/v3/properties/tasks", made).status == 201

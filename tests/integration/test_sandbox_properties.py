@@ -14,11 +14,12 @@ NEED = {
     "options": [{"label": "None", "value": "none", "displayOrder": 0}, {"label": "Definite", "value": "definite"}],
 }  # fmt: skip
 READ_BY_PACKS = (
-    "lifecyclestage hs_lead_status hs_buying_role hubspot_owner_id num_contacted_notes num_conversion_events "
-    "hs_sales_email_last_replied hs_email_last_click_date hs_email_sends_since_last_engagement notes_last_contacted "
-    "engagements_last_meeting_booked associatedcompanyid num_associated_deals email firstname lastname jobtitle phone "
-    "company createdate lastmodifieddate num_notes notes_next_activity_date hs_email_optout hs_object_id"
-).split()
+    "lifecyclestage", "hs_lead_status", "hs_buying_role", "hubspot_owner_id", "num_contacted_notes",
+    "num_conversion_events", "hs_sales_email_last_replied", "hs_email_last_click_date",
+    "hs_email_sends_since_last_engagement", "notes_last_contacted", "engagements_last_meeting_booked",
+    "associatedcompanyid", "num_associated_deals", "email", "firstname", "lastname", "jobtitle", "phone", "company",
+    "createdate", "lastmodifieddate", "num_notes", "notes_next_activity_date", "hs_email_optout", "hs_object_id",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -88,8 +89,8 @@ def test_options_that_are_patched_replace_the_list(pair: tuple[Sandbox, Api]) ->
 @pytest.mark.parametrize(
     "change",
     [
-        {"name": "Upper"}, {"name": "hs_mine"}, {"name": "1st"}, {"type": "colour"}, {"fieldType": "wheel"}, {"label": ""},
-        {"options": [{"label": "A", "value": ""}]}, {"type": "bool", "fieldType": "booleancheckbox", "options": []},
+        {"name": "Upper"}, {"name": "hs_mine"}, {"name": "1st"}, {"type": "colour"}, {"fieldType": "wheel"},
+        {"label": ""}, {"options": [{"label": "A", "value": ""}]}, {"type": "bool", "fieldType": "booleancheckbox", "options": []},
         {"options": [{"label": "A", "value": "a"}, {"label": "A", "value": "b"}]},
     ],
 )  # fmt: skip

@@ -90,7 +90,8 @@ def test_results_are_sorted_and_paged(pair: tuple[Sandbox, Api]) -> None:
     for number in (9, 10, 8):
         sandbox.create_contact({"num_notes": str(number)})
     sandbox.create_contact({})
-    body = {"sorts": [{"propertyName": "num_notes", "direction": "DESCENDING"}], "properties": ["num_notes"], "limit": 2}
+    sorts = [{"propertyName": "num_notes", "direction": "DESCENDING"}]
+    body = {"sorts": sorts, "properties": ["num_notes"], "limit": 2}
     first = api("POST", PATH, body).body
     rest = api("POST", PATH, {**body, "after": first["paging"]["next"]["after"]}).body
     shown = [result["properties"]["num_notes"] for result in first["results"] + rest["results"]]

@@ -205,7 +205,8 @@ def test_without_a_target_events_are_kept_in_a_log_and_nothing_is_pending() -> N
     with calling() as (sandbox, _):
         sandbox.create_contact({"phone": "1"})
         assert sandbox.webhooks.pending == 0
-        assert [e["subscriptionType"] for e in sandbox.webhooks.events] == ["contact.creation", "contact.propertyChange"]
+        kinds = [event["subscriptionType"] for event in sandbox.webhooks.events]
+        assert kinds == ["contact.creation", "contact.propertyChange"]
 
 
 def test_people_who_were_there_before_are_not_told_of() -> None:

@@ -62,7 +62,7 @@ def upgrade() -> None:
             "key",
             sa.String(length=64),
             nullable=False,
-            comment="digest of hubspot-facts 1.6's key; never attemptNumber",
+            comment="the same for every delivery of a change; begins with its time",
         ),
         sa.Column("type", sa.String(length=80), nullable=False),
         sa.Column("contact", sa.String(length=40), nullable=True, comment="null: the event names no contact"),
@@ -73,7 +73,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("portal", "key", name=op.f("uq_events_portal_key")),
     )
-    op.create_index("ix_events_portal_contact", "events", ["portal", "contact"], unique=False)
     op.create_index("ix_events_received_at", "events", ["received_at"], unique=False)
     op.create_table(
         "portals",
