@@ -6,8 +6,8 @@ cannot be understood is kept with the reason and does no harm to its neighbours.
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import orjson
 
@@ -22,12 +22,11 @@ KNOWN_TYPES = frozenset(f"{name}.{change}" for name in ("contact", "company", "d
 _CONTACT = "0-1"
 _NAMES = {_CONTACT: "contact", "0-2": "company", "0-3": "deal"}  # objectTypeId of the generic `object.*` types
 
-# What makes two deliveries the same change. Never attemptNumber, which grows with every delivery; never subscriptionId,
-# because two overlapping subscriptions tell one change twice; never eventId alone, because it is not unique.
-_KEY_FIELDS = (
-    "fromObjectId", "toObjectId", "associationType", "associationRemoved", "primaryObjectId", "mergedObjectIds",
-    "newObjectId", "propertyName", "propertyValue", "occurredAt", "eventId",
-)  # fmt: skip
+# What makes two deliveries the same change, besides portal, type and contact. Never attemptNumber, which grows with every
+# delivery; never subscriptionId, because two overlapping subscriptions tell one change twice; never eventId alone,
+# because it is not unique.
+_ASSOCIATION = ("fromObjectId", "toObjectId", "associationType", "associationRemoved")
+_MERGE = ("primaryObjectId", "mergedObjectIds", "newObjectId")
 _NOT_THE_CHANGE = frozenset({"attemptNumber", "subscriptionId"})
 
 _ID = re.compile(r"[1-9][0-9]{0,18}")
@@ -41,9 +40,11 @@ class BodyUnreadable(StagekeeperError):
     code = "body-unreadable"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Event:
-    """What HubSpot said, as far as it matters: that something about a contact has changed."""
+class Event(NamedTuple):
+    """What HubSpot said, as far as it matters: that something about a contact has changed.
+
+    A tuple and no dataclass, because a burst makes ten thousand of them a second.
+    """
 
     portal: int | None
     """None when the event names no portal that could exist; such an event is always malformed."""
@@ -53,19 +54,13 @@ class Event:
     key: str
     """The same for every delivery of one change; begins with its time, so that an index of keys grows at one end."""
     occurred_at: int | None
+    body: str
+    """As HubSpot sent it: JSON."""
     malformed: str | None = None
+    app: str | None = None
+    """The app that changed the property, when it was one; https://developers.hubspot.com/docs/api/webhooks."""
     echo: bool = False
     """Our own write come back: kept, but no reason to look again."""
-    body: Mapping[str, object]
-
-    def is_by(self, app_id: int | None) -> bool:
-        """Ask whether this app itself changed the property; https://developers.hubspot.com/docs/api/webhooks."""
-        return (
-            app_id is not None
-            and self.type == "contact.propertyChange"
-            and self.body.get("changeSource") == "INTEGRATION"
-            and str(self.body.get("sourceId")) == str(app_id)
-        )
 
 
 class _Malformed(ValueError):
@@ -86,32 +81,27 @@ def read_events(raw_body: bytes) -> list[Event]:
     return [event for element in elements for event in _read(element)]
 
 
-def _read(body: Mapping[str, object]) -> Iterator[Event]:
+def _read(body: Mapping[str, object]) -> Sequence[Event]:
     portal = _read_id(body.get("portalId"))
     kind = "unknown"
     try:
-        orjson.dumps(body)  # it reads deeper nesting than it writes, and what cannot be written cannot be kept
+        text = orjson.dumps(body).decode()  # it reads deeper nesting than it writes, and what it cannot write is not kept
         kind = _read_type(body)
         if portal is None:
             raise _Malformed(_expected_id("portalId", body.get("portalId")))
-        contacts: Iterable[str | None] = _read_contacts(kind, body) or (None,)
+        contacts = _read_contacts(kind, body) or (None,)
     except _Malformed as problem:
-        yield _malformed(body, portal=portal, kind=kind, reason=str(problem))
+        return [_malformed(body, portal=portal, kind=kind, reason=str(problem))]
     except orjson.JSONEncodeError:
         flat = {name: value for name, value in body.items() if not isinstance(value, dict | list)}
-        yield _malformed(flat, portal=portal, kind=kind, reason="body: nested too deeply to be kept; expected flat")
-    else:
-        occurred_at = _read_moment(body.get("occurredAt"))
-        parts = [body.get(name) for name in _KEY_FIELDS]
-        for contact in contacts:
-            yield Event(
-                portal=int(portal),
-                type=kind,
-                contact=contact,
-                key=_key([portal, kind, contact, *parts], occurred_at),
-                occurred_at=occurred_at,
-                body=body,
-            )
+        return [_malformed(flat, portal=portal, kind=kind, reason="body: nested too deeply; expected plain values")]
+    occurred_at = _read_moment(body.get("occurredAt"))
+    app = _read_app(kind, body)
+    number = int(portal)
+    return [
+        Event(number, kind, contact, _key(_change(body, number, kind, contact), occurred_at), occurred_at, text, None, app)
+        for contact in contacts
+    ]
 
 
 def _malformed(body: Mapping[str, object], *, portal: str | None, kind: str, reason: str) -> Event:
@@ -123,14 +113,30 @@ def _malformed(body: Mapping[str, object], *, portal: str | None, kind: str, rea
         contact=None,
         key=_key(change, occurred_at),
         occurred_at=occurred_at,
+        body=orjson.dumps(body).decode(),
         malformed=reason[:200],
-        body=body,
     )
 
 
-def _key(parts: list[object] | list[tuple[str, object]], occurred_at: int | None) -> str:
-    # A random digest would touch a page of the index per event; in order of time a batch touches a few.
-    return f"{occurred_at or 0:012x}{hashlib.sha256(orjson.dumps(parts)).hexdigest()[:52]}"
+def _change(body: Mapping[str, object], portal: int, kind: str, contact: str | None) -> list[object]:
+    get = body.get
+    change = [portal, kind, contact, get("propertyName"), get("propertyValue"), get("occurredAt"), get("eventId")]
+    if kind.endswith("associationChange"):
+        change += map(get, _ASSOCIATION)
+    elif kind.endswith("merge"):
+        change += map(get, _MERGE)
+    return change
+
+
+def _key(change: Sequence[object], occurred_at: int | None) -> str:
+    # A digest alone would touch a page of the index for every event; in order of time a batch touches a few.
+    return f"{occurred_at or 0:012x}{hashlib.blake2b(orjson.dumps(change), digest_size=16).hexdigest()}"
+
+
+def _read_app(kind: str, body: Mapping[str, object]) -> str | None:
+    if kind != "contact.propertyChange" or body.get("changeSource") != "INTEGRATION":
+        return None
+    return str(body.get("sourceId"))
 
 
 def _read_type(body: Mapping[str, object]) -> str:

@@ -14,13 +14,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-import orjson
 import sqlalchemy as sa
 
 from connector.errors import ClaimLost
 from connector.events import Event
 from connector.moments import HOUR, SECOND, Clock
-from connector.store.engine import Prepared, insert_into, writing
+from connector.store.engine import Prepared, insert_into, many, one_of, writing
 from connector.store.tables import events, portals, waiting
 from connector.store.together import Together
 from connector.waitinglist import WaitingList
@@ -99,6 +98,9 @@ class Inbox(WaitingList):
         super().__init__(engine, clock)
         self._last_attempt = last_attempt
         self._known_portals: frozenset[int] = frozenset()
+        self._known_keys = sa.select(events.c.key).where(
+            events.c.portal == sa.bindparam("_portal"), one_of(engine, events.c.key, "_keys")
+        )
         self._together = Together(self._accept)
         self._insert_events = Prepared(engine, insert_into(engine, events).on_conflict_do_nothing(), columns=_EVENT)
         self._insert_waiting = Prepared(engine, _insert_or_wait_again(engine), columns=_WAITING)
@@ -118,7 +120,7 @@ class Inbox(WaitingList):
         places = sorted({_place(event): event for batch in batches for event in batch.events}.items())
         now = self._clock()
         with writing(self._engine) as connection:
-            known = _known(connection, [place for place, _ in places])
+            known = self._known(connection, [place for place, _ in places])
             new = {place: event for place, event in places if place not in known}
             self._insert_events.run(connection, [_row(event, now) for event in new.values()])
             rows = _rows_to_wait(new, batches, now)
@@ -201,10 +203,21 @@ class Inbox(WaitingList):
         with writing(self._engine) as own:
             yield own
 
-    def _wait(self, connection: sa.Connection, rows: Mapping[tuple[int, str], Mapping[str, object]]) -> None:
+    def _known(self, connection: sa.Connection, places: Iterable[tuple[int, str]]) -> set[tuple[int, str]]:
+        """Pick the events that are stored already.
+
+        PostgreSQL may store one between this look and the insert; its contact is then looked at once more, no harm.
+        """
+        known: set[tuple[int, str]] = set()
+        for portal, group in itertools.groupby(places, key=operator.itemgetter(0)):
+            keys = many(self._engine, [key for _, key in group])
+            known.update((portal, key) for (key,) in connection.execute(self._known_keys, {"_portal": portal, "_keys": keys}))
+        return known
+
+    def _wait(self, connection: sa.Connection, rows: _RowsToWait) -> None:
         if rows:
             self._know_portals(connection, {portal for portal, _ in rows})
-            self._insert_waiting.run(connection, [row for _, row in sorted(rows.items(), key=operator.itemgetter(0))])
+            self._insert_waiting.run(connection, [row for _, row in sorted(rows.items())])
 
     def _know_portals(self, connection: sa.Connection, named: set[int]) -> None:
         new = named - self._known_portals
@@ -319,6 +332,7 @@ class Inbox(WaitingList):
             connection.execute(sa.update(waiting).where(*_one_of(claim)).values(values), rows)
 
 
+_RowsToWait = Mapping[tuple[int, str], tuple[object, ...]]
 _EVENT = ("portal", "key", "type", "contact", "occurred_at", "received_at", "malformed", "body")
 _WAITING = ("portal", "contact", "due", "since", "generation", "attempts")
 _FREE: Mapping[str, None] = MappingProxyType({"claim": None, "claimed_until": None})
@@ -343,21 +357,20 @@ def _one_of(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
     return waiting.c.portal == claim.portal, waiting.c.contact == sa.bindparam("_contact")
 
 
-def _rows_to_wait(
-    new: Mapping[tuple[int, str], Event], batches: Sequence[_Batch], now: int
-) -> Mapping[tuple[int, str], Mapping[str, object]]:
+def _rows_to_wait(new: Mapping[tuple[int, str], Event], batches: Sequence[_Batch], now: int) -> _RowsToWait:
     """Make the waiting rows of the contacts that got a new event; the shortest settling time wins."""
-    rows: dict[tuple[int, str], Mapping[str, object]] = {}
+    rows: dict[tuple[int, str], tuple[object, ...]] = {}
     for batch in sorted(batches, key=operator.attrgetter("settle_ms"), reverse=True):
+        due = now + batch.settle_ms
         for event in batch.events:
             if event.contact is not None and not event.echo and _place(event) in new:
                 portal = event.portal or 0
-                rows[portal, event.contact] = _waiting_row(portal, event.contact, due=now + batch.settle_ms, since=now)
+                rows[portal, event.contact] = _waiting_row(portal, event.contact, due=due, since=now)
     return rows
 
 
-def _waiting_row(portal: int, contact: str, *, due: int, since: int) -> Mapping[str, object]:
-    return {"portal": portal, "contact": contact, "due": due, "since": since, "generation": 1, "attempts": 0}
+def _waiting_row(portal: int, contact: str, *, due: int, since: int) -> tuple[object, ...]:
+    return portal, contact, due, since, 1, 0
 
 
 def _count(batch: _Batch, new: Mapping[tuple[int, str], Event]) -> Accepted:
@@ -369,24 +382,10 @@ def _count(batch: _Batch, new: Mapping[tuple[int, str], Event]) -> Accepted:
     )
 
 
-def _known(connection: sa.Connection, places: Iterable[tuple[int, str]]) -> set[tuple[int, str]]:
-    """Pick the events that are stored already.
-
-    PostgreSQL may store one between this look and the insert; its contact is then looked at once more, no harm.
-    """
-    known: set[tuple[int, str]] = set()
-    for portal, group in itertools.groupby(places, key=operator.itemgetter(0)):
-        query = sa.select(events.c.key).where(events.c.portal == portal, events.c.key.in_([key for _, key in group]))
-        known.update((portal, key) for key in connection.scalars(query))
-    return known
-
-
-def _row(event: Event, now: int) -> Mapping[str, object]:
-    return {
-        "portal": event.portal or 0, "key": event.key, "type": event.type, "contact": event.contact,
-        "occurred_at": event.occurred_at, "received_at": now, "malformed": event.malformed,
-        "body": orjson.dumps(event.body).decode(),
-    }  # fmt: skip
+def _row(event: Event, now: int) -> tuple[object, ...]:
+    return (
+        event.portal or 0, event.key, event.type, event.contact, event.occurred_at, now, event.malformed, event.body
+    )  # fmt: skip
 
 
 def _insert_or_wait_again(engine: sa.Engine) -> sa.Insert:

@@ -4,6 +4,7 @@ This is the only place where it is spelled out; `explain` and `test` call the sa
 reads and the writes nothing does I/O: `now` is read once per claim and handed down.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -35,6 +36,8 @@ class Work:
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
     gone: Mapping[str, str] = field(default_factory=dict)
     failed: Mapping[str, Failure] = field(default_factory=dict)
+    judging_s: float = 0.0
+    """How long judging and planning took for all of them together, without HubSpot's time."""
     trouble: PortalTrouble | None = None
 
 
@@ -96,11 +99,12 @@ class Pipeline:
         held = self._recorder.held(list(waiting))
         snapshots = read_snapshots(self.hubspot, self.wanted, list(waiting))
         gone = self._whereabouts(snapshots.missing)
-        judged, unread = self._judge_all(snapshots.found, held, now)
+        judged, unread, judging_s = self._judge_all(snapshots.found, held, now)
         failed = self._failures({**snapshots.failed, **unread}, waiting)
         self._intend(claim, judged, gone, now)
         written = self._write(claim, judged) if self._live else Written(outcomes={c: Outcome() for c in judged})
-        return self._finish(claim, judged, gone, failed, written)
+        work = self._finish(claim, judged, gone, failed, written)
+        return replace(work, judging_s=judging_s)
 
     def read_and_judge(self, contact: str, held: Held, now: int) -> Judged | None:
         """Read everything about one contact and judge it, writing nothing; None when HubSpot has no such contact."""
@@ -127,18 +131,26 @@ class Pipeline:
 
     def _judge_all(
         self, snapshots: Mapping[str, Snapshot], held: Mapping[str, Held], now: int
-    ) -> tuple[dict[str, Judged], dict[str, Meaning]]:
+    ) -> tuple[dict[str, Judged], dict[str, Meaning], float]:
         """Judge all; companies, then deals, are read only for those whose decision could still depend on them."""
         terms = self._terms()
-        judged = {c: judge(self.rulebook, snapshot, held[c], terms, now) for c, snapshot in snapshots.items()}
-        failed: dict[str, Meaning] = {}
+        judged, failed = dict[str, Judged](), dict[str, Meaning]()
+        judging_s = 0.0
+
+        def judge_each(found: Mapping[str, Snapshot]) -> None:
+            nonlocal judging_s
+            started = time.perf_counter()
+            judged.update({c: judge(self.rulebook, snapshot, held[c], terms, now) for c, snapshot in found.items()})
+            judging_s += time.perf_counter() - started
+
+        judge_each(snapshots)
         for read, is_open in ((with_companies, self._needs_company), (with_deals, self._needs_deals)):
             open_ones = [one.snapshot for one in judged.values() if is_open(one)]
             if open_ones:
                 more: Snapshots = read(self.hubspot, self.wanted, open_ones)
                 failed |= more.failed
-                judged |= {c: judge(self.rulebook, s, held[c], terms, now) for c, s in more.found.items()}
-        return {c: one for c, one in judged.items() if c not in failed}, failed
+                judge_each(more.found)
+        return {c: one for c, one in judged.items() if c not in failed}, failed, judging_s
 
     def _needs_company(self, one: Judged) -> bool:
         in_texts = bool(one.decision.tasks) and bool(self.rulebook.pack.properties_in_texts("company"))

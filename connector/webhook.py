@@ -11,7 +11,7 @@ import hmac
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from connector.events import KNOWN_TYPES, BodyUnreadable, Event, read_events
 from connector.moments import MINUTE
@@ -76,7 +76,7 @@ def verify(headers: Headers, raw_body: bytes, *, method: str, keys: Sequence[Por
 
 def admit(events: Iterable[Event], *, verdict: Verdict, keys: Sequence[PortalKey]) -> Admission:
     """Sort the events of a proven request: which are kept, and what is counted."""
-    apps = {key.portal: key.app_id for key in keys}
+    apps = {key.portal: None if key.app_id is None else str(key.app_id) for key in keys}
     kept: list[Event] = []
     received: Counter[tuple[str, str]] = Counter()
     rejected: Counter[str] = Counter()
@@ -89,13 +89,14 @@ def admit(events: Iterable[Event], *, verdict: Verdict, keys: Sequence[PortalKey
         if reason is not None:
             rejected[reason] += 1
         if event.malformed is not None and reason == "malformed":
-            kept.append(event if event.portal is not None else replace(event, portal=_only(verdict.portals)))
+            kept.append(event if event.portal is not None else event._replace(portal=_only(verdict.portals)))
         elif reason is None and event.contact is not None:
-            kept.append(replace(event, echo=True) if event.is_by(apps.get(event.portal or 0)) else event)
+            own = event.app is not None and event.app == apps[event.portal or 0]
+            kept.append(event._replace(echo=True) if own else event)
     return Admission(events=tuple(kept), received=received, rejected=rejected)
 
 
-def _reason_to_refuse(event: Event, *, verdict: Verdict, apps: Mapping[int, int | None]) -> str | None:
+def _reason_to_refuse(event: Event, *, verdict: Verdict, apps: Mapping[int, str | None]) -> str | None:
     if event.portal is not None and event.portal not in apps:
         return "portal_unknown"
     if event.portal is not None and event.portal not in verdict.portals:

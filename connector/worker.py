@@ -113,8 +113,11 @@ class Worker:
         metrics, name = self._services.metrics, str(portal.id)
         now = self._services.clock()
         since = {held.contact: held.since for held in claim.contacts}
+        for window, left in portal.budget.left().items():
+            metrics.hubspot_calls_left.labels(name, window).set(left)
         for contact, one in work.judged.items():
             decision, outcome = one.decision, work.outcomes[contact]
+            metrics.decision_seconds.observe(work.judging_s / len(work.judged))
             metrics.decisions.labels(name, decision.stage or "none", decision.status or "none").inc()
             if outcome.written:
                 metrics.writes.labels(name, "properties", "done").inc()

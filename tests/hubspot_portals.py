@@ -35,7 +35,7 @@ def a_portal(
     time: Time | None = None,
     *,
     api_url: str = API,
-    access_token: str | Callable[[], str] = "pat-test",
+    access_token: str | Callable[[], str] = "pat-test",  # noqa: S107  # opens nothing
     seen: list[CallSeen] | None = None,
     api_version: str = "v3",
     limits: Limits = WIDE,

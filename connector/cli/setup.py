@@ -38,7 +38,7 @@ def _print(done: dict[int, list[SetupStep]], format_: str) -> None:
     for portal, steps in done.items():
         print_table(
             ("outcome", "what", "on", "name", ""),
-            [(step.outcome, step.what, step.object_type, step.name, step.text) for step in steps],
+            [(s.outcome, s.what, s.object_type, s.name, s.text if s.outcome == "differs" else "") for s in steps],
             title=f"portal {portal}",
         )
         counts = {outcome: sum(step.outcome == outcome for step in steps) for outcome in ("found", "made", "changed")}

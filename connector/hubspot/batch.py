@@ -113,8 +113,8 @@ class _Batch:
         if not isinstance(results, list):
             raise HubSpotError(meaning=unclear("the answer holds no results", status=answer.status))
         for record in results:
-            if isinstance(record, dict):
-                self.settled.found[self._job.name_of(record)] = record
+            if isinstance(record, dict) and (name := self._job.name_of(record)):
+                self.settled.found[name] = record
         nameless = self._settle_errors(chunk, meanings_within(body))
         left = [key for key in chunk if not self._is_settled(key)]
         if nameless and len(left) == 1:

@@ -57,7 +57,5 @@ class Deals:
 
 
 def _new(deal: DealInput) -> NewRecord:
-    company = [(deal.company, TO_PRIMARY_COMPANY), (deal.company, TO_COMPANY)] if deal.company else []
-    return NewRecord(
-        key=deal.key, properties=deal.properties, associations=((deal.contact, TO_CONTACT), *company)
-    )
+    company = [(deal.company, (TO_PRIMARY_COMPANY, TO_COMPANY))] if deal.company else []
+    return NewRecord(key=deal.key, properties=deal.properties, associations=((deal.contact, (TO_CONTACT,)), *company))

@@ -78,11 +78,12 @@ def endpoint_of(method: str, path: str) -> Endpoint:
 
 
 def dated(path: str, version: str) -> str:
-    """Respell a path for a dated version (`2026-03`); `v3` leaves it as it is."""
+    """Respell a path for a dated version (`2026-03`); `v3` leaves it as it is, but for a slash at the end."""
+    path = path.rstrip("/")
     if version == PLAIN_VERSION:
         return path
     if _CRM.match(path):
-        return _CRM.sub(rf"/crm/\1/{version}", path).rstrip("/")
+        return _CRM.sub(rf"/crm/\1/{version}", path)
     return _APPS.sub(rf"/\1/{version}", path)
 
 

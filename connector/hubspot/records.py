@@ -30,8 +30,8 @@ class NewRecord:
 
     key: str
     properties: Mapping[str, str]
-    associations: Sequence[tuple[str, int]] = ()
-    """(id of the other record, HubSpot's association type id in this direction)"""
+    associations: Sequence[tuple[str, tuple[int, ...]]] = ()
+    """(id of the other record, HubSpot's association type ids in this direction)"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,12 +121,12 @@ def _create_input(record: NewRecord) -> Mapping[str, object]:
     return {
         "objectWriteTraceId": record.key,
         "properties": {**record.properties, MARKER: record.key},
-        "associations": [_association(other, type_id) for other, type_id in record.associations],
+        "associations": [_association(other, type_ids) for other, type_ids in record.associations],
     }
 
 
-def _association(other: str, type_id: int) -> Mapping[str, object]:
-    types = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": type_id}]
+def _association(other: str, type_ids: Iterable[int]) -> Mapping[str, object]:
+    types = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": type_id} for type_id in type_ids]
     return {"to": {"id": other}, "types": types}
 
 

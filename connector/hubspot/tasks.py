@@ -43,4 +43,4 @@ class Tasks:
 
 
 def _new(task: TaskInput) -> NewRecord:
-    return NewRecord(key=task.key, properties=task.properties, associations=((task.contact, TO_CONTACT),))
+    return NewRecord(key=task.key, properties=task.properties, associations=((task.contact, (TO_CONTACT,)),))

@@ -94,8 +94,10 @@ def write_status(portal: Portal, call: Call) -> Answer:
     """Answer `POST /communication-preferences/statuses/{email}`, one kind of mail."""
     body = call.json()
     number, state = body.get("subscriptionId"), str(body.get("statusState"))
-    if number not in SUBSCRIPTIONS or state not in ("SUBSCRIBED", "UNSUBSCRIBED", "NOT_SPECIFIED"):
-        raise invalid(f"subscriptionId must be one of {sorted(SUBSCRIPTIONS)}, statusState a state")
+    if not isinstance(number, int) or number not in SUBSCRIPTIONS:
+        raise invalid(f"subscriptionId must be one of {sorted(SUBSCRIPTIONS)}")
+    if state not in ("SUBSCRIBED", "UNSUBSCRIBED", "NOT_SPECIFIED"):
+        raise invalid("statusState must be SUBSCRIBED, UNSUBSCRIBED or NOT_SPECIFIED")
     email = _email(call, str(body.get("channel")))
     portal.subscriptions[email, number] = state
     return _results(portal, [_status(portal, email, number)])

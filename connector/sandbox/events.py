@@ -6,6 +6,7 @@ https://developers.hubspot.com/docs/api-reference/webhooks
 import random
 import zlib
 from collections.abc import Mapping
+from functools import cache
 
 from connector.sandbox.associations import Link
 from connector.sandbox.kinds import COMPANY, CONTACT, DEAL, KINDS, TASK
@@ -125,6 +126,7 @@ class EventMaker:
         return event
 
 
+@cache
 def subscription_id(name: str, property_name: str) -> int:
     """Give the id of the subscription that an event belongs to, the same at every start."""
     return 1_000_000 + zlib.crc32(f"{name}:{property_name}".encode()) % 9_000_000

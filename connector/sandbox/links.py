@@ -97,6 +97,8 @@ def contacts_of_task(portal: Portal, task: Record) -> list[Record]:
 
 
 def _tell(portal: Portal, links: list[Link], author: Author, *, gone: bool) -> None:
+    if portal.is_silent:
+        return
     now = portal.now()
     for link in links:
         other = Link(

@@ -74,7 +74,7 @@ class Portal:
         self.unsubscribed: dict[str, int] = {}
         self.subscriptions: dict[tuple[str, int], str] = {}
         self.random = random.Random(options.seed + 2)  # noqa: S311 - play, which must repeat with the seed
-        self._silent = False
+        self.is_silent = False
         for first, last, email in standard.COLLEAGUES:
             self.add_owner(email, first, last)
 
@@ -85,15 +85,15 @@ class Portal:
     @contextmanager
     def silence(self) -> Iterator[None]:
         """Fire no events meanwhile: what is made now was there before anybody subscribed."""
-        before, self._silent = self._silent, True
+        before, self.is_silent = self.is_silent, True
         try:
             yield
         finally:
-            self._silent = before
+            self.is_silent = before
 
     def emit(self, events: list[JsonObject]) -> None:
         """Hand events to the delivery."""
-        if events and not self._silent:
+        if events and not self.is_silent:
             self.webhooks.emit(events)
 
     def add_owner(self, email: str, first: str = "", last: str = "") -> Owner:
@@ -141,7 +141,8 @@ class Portal:
             values.setdefault(STAGE, self.options.default_stage)
         values |= self._following(kind, values, {}, now)
         record = self.records[kind.id].add(values, now, author)
-        self.emit(self.events.created(record, self.properties[kind.id].definitions, now, author))
+        if not self.is_silent:
+            self.emit(self.events.created(record, self.properties[kind.id].definitions, now, author))
         return record
 
     def change(self, record: Record, changes: Mapping[str, str], author: Author) -> dict[str, str]:
@@ -150,7 +151,7 @@ class Portal:
         kind = record.kind
         following = self._following(kind, changes, record.values, now)
         changed = self.records[kind.id].change(record, {**changes, **following}, now, author)
-        if changed:
+        if changed and not self.is_silent:
             self.emit(self.events.changed(record, changed, self.properties[kind.id].definitions, now, author))
         if kind.id == DEAL and changed.get("dealstage") == "closedwon":
             self.advance_with(record, "customer", "deal_won")

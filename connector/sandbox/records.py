@@ -58,6 +58,9 @@ class SearchIndex:
     seen: dict[str, Values] = field(default_factory=dict)
     order: list[int] = field(default_factory=list)
     coming: deque[tuple[int, str, Values | None]] = field(default_factory=deque)
+    version: int = 0
+    remembered: tuple[object, list[int]] = field(default=(None, []))
+    """The latest question, and the ids that answered it."""
 
     def note(self, record_id: str, values: Values | None, now: int) -> None:
         """Note a change that search will see after the lag; None removes."""
@@ -68,6 +71,7 @@ class SearchIndex:
         """Take in what is due."""
         while self.coming and self.coming[0][0] <= now:
             _, record_id, values = self.coming.popleft()
+            self.version += 1
             if values is None:
                 if self.seen.pop(record_id, None) is not None:
                     self.order.remove(int(record_id))

@@ -130,7 +130,7 @@ class RouteTable:
 
     def find(self, method: str, path: str) -> Match | None:
         """Find the route; None when HubSpot has no such path."""
-        plain = without_version(path)
+        plain = without_version(path.rstrip("/"))
         if plain is None:
             return None
         given = plain.split("/")

@@ -6,9 +6,11 @@ https://developers.hubspot.com/docs/api-reference/search/guide
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
+
+import orjson
 
 from connector.moments import read_moment
 from connector.sandbox import pictures
@@ -32,11 +34,12 @@ def search(portal: Portal, call: Call) -> Answer:
     body = call.json()
     definitions = portal.properties[kind.id].definitions
     limit, after = _page(body, call)
-    groups = [[_test(definitions, one) for one in group] for group in _filters(body)]
+    filters = _filters(body)
+    for one in (one for group in filters for one in group):
+        _test(definitions, one)
     index = portal.records[kind.id].index
     index.catch_up(portal.now())
-    ids = [str(one) for one in _candidates(index, body)]
-    found = [one for one in ids if _fits(index.seen[one], groups, str(body.get("query") or ""))]
+    found = _found(index, definitions, filters, str(body.get("query") or ""))
     found = _sorted(found, index.seen, definitions, body.get("sorts") or [])
     names = pictures.known_names(portal, kind.id, [str(name) for name in body.get("properties") or ()])
     shown = [_show(portal, kind.id, index, one, names) for one in found[after : after + limit]]
@@ -61,9 +64,9 @@ def _filters(body: JsonObject) -> list[list[JsonObject]]:
     groups = body.get("filterGroups") or []
     if not isinstance(groups, list) or not all(isinstance(one, dict) for one in groups):
         raise invalid("Invalid input JSON: filterGroups must be a list of objects")
-    filters = [list(group.get("filters") or ()) for group in groups]
-    if not all(isinstance(one, dict) for group in filters for one in group):
-        raise invalid("Invalid input JSON: filters must be objects")
+    filters = [group.get("filters") or [] for group in groups]
+    if not all(isinstance(group, list) and all(isinstance(one, dict) for one in group) for group in filters):
+        raise invalid("Invalid input JSON: filters must be lists of objects")
     too_many = len(groups) > _MOST_GROUPS or any(len(group) > _MOST_FILTERS for group in filters)
     if too_many or sum(map(len, filters)) > _MOST_IN_ALL:
         raise invalid(
@@ -140,6 +143,8 @@ def _comparable(of_type: str, text: str) -> Comparable:
         except ValueError:
             raise invalid(f"{text!r} is no number") from None
     if of_type in ("date", "datetime"):
+        if text.isdigit():
+            return float(text)
         moment = read_moment(text)
         if moment is None:
             raise invalid(f"{text!r} is no date")
@@ -159,33 +164,46 @@ _COMPARISONS: dict[str, Callable[[Any, Any, Any], bool]] = {
 _OPERATORS = (*_COMPARISONS, "IN", "NOT_IN", "HAS_PROPERTY", "NOT_HAS_PROPERTY", "CONTAINS_TOKEN", "NOT_CONTAINS_TOKEN")
 
 
+def _found(
+    index: SearchIndex, definitions: Mapping[str, Property], filters: list[list[JsonObject]], query: str
+) -> list[str]:
+    """Find what fits, in order of ids.
+
+    Reading a large portal in windows of ids asks the same question again and again; the answer without the window is
+    remembered until the index changes.
+    """
+    start = 0.0
+    if len(filters) == 1:
+        windows = [one for one in filters[0] if _is_window(one)]
+        start = max((float(one["value"]) for one in windows), default=0.0)
+        filters = [[one for one in filters[0] if not _is_window(one)]]
+    question = (index.version, orjson.dumps([filters, query]))
+    if index.remembered[0] != question:
+        groups = [[_test(definitions, one) for one in group] for group in filters]
+        fits = [one for one in index.order if _fits(index.seen[str(one)], groups, query)]
+        index.remembered = (question, fits)
+    ids = index.remembered[1]
+    return [str(one) for one in ids[bisect_right(ids, start) :]]
+
+
+def _is_window(one: JsonObject) -> bool:
+    return one["propertyName"] == "hs_object_id" and one["operator"] == "GT"
+
+
 def _fits(values: Values, groups: Sequence[Sequence[Test]], query: str) -> bool:
     if groups and not any(all(test(values) for test in group) for group in groups):
         return False
     return not query or any(query.lower() in values.get(name, "").lower() for name in _TEXT_FIELDS)
 
 
-def _candidates(index: SearchIndex, body: JsonObject) -> Sequence[int]:
-    """Leave out what a window by id excludes, so that reading a large portal in windows stays fast."""
-    groups = body.get("filterGroups") or []
-    if len(groups) != 1:
-        return index.order
-    start = 0
-    for one in groups[0].get("filters") or ():
-        if one.get("propertyName") == "hs_object_id" and one.get("operator") == "GT":
-            start = max(start, bisect_right(index.order, float(_comparable("number", str(one.get("value", ""))))))
-    return index.order[start:]
-
-
 def _sorted(
-    ids: list[str], seen: Mapping[str, Values], definitions: Mapping[str, Property], sorts: Iterable[Any]
+    ids: list[str], seen: Mapping[str, Values], definitions: Mapping[str, Property], sorts: object
 ) -> list[str]:
-    wanted = list(sorts)
-    if len(wanted) > 1:
-        raise invalid("A search takes one sort")
-    if not wanted:
+    if not isinstance(sorts, list) or len(sorts) > 1:
+        raise invalid("A search takes a list of one sort")
+    if not sorts:
         return ids
-    sort = wanted[0] if isinstance(wanted[0], dict) else {"propertyName": str(wanted[0])}
+    sort = sorts[0] if isinstance(sorts[0], dict) else {"propertyName": str(sorts[0])}
     name = str(sort.get("propertyName"))
     definition = definitions.get(name)
     if definition is None:

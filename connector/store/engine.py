@@ -7,11 +7,10 @@ The price is one fsync per commit. `writing` and `reading` are the two ways in; 
 import contextlib
 import functools
 import itertools
-import operator
 import sqlite3
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import orjson
@@ -125,20 +124,32 @@ class Prepared:
     def __init__(self, engine: sa.Engine, statement: sa.Insert, *, columns: Sequence[str]) -> None:
         compiled = statement.compile(dialect=engine.dialect, column_keys=columns)
         self._text = str(compiled)
-        self._one = f"({', '.join('?' * len(columns))})"
-        self._order = compiled.positiontup if compiled.positional else None
+        self._columns = columns
+        self._one = f"({', '.join('?' * len(columns))})" if compiled.positional else None
 
-    def run(self, connection: sa.Connection, rows: Sequence[Mapping[str, object]]) -> int:
-        """Insert the rows and give the number of those that were changed."""
-        if self._order is None:
-            return connection.exec_driver_sql(self._text, list(rows)).rowcount if rows else 0
-        pick = operator.itemgetter(*self._order)
-        changed = 0
+    def run(self, connection: sa.Connection, rows: Sequence[tuple[object, ...]]) -> None:
+        """Insert the rows, whose values are in the order of the columns."""
+        if self._one is None:
+            if rows:
+                named = [dict(zip(self._columns, row, strict=True)) for row in rows]
+                connection.exec_driver_sql(self._text, named)
+            return
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             part = rows[start : start + _ROWS_AT_ONCE]
             text = self._text.replace(self._one, ", ".join([self._one] * len(part)), 1)
-            changed += connection.exec_driver_sql(text, tuple(itertools.chain(*map(pick, part)))).rowcount
-        return changed
+            connection.exec_driver_sql(text, tuple(itertools.chain.from_iterable(part)))
+
+
+def one_of(engine: sa.Engine, column: sa.Column[str], name: str) -> sa.ColumnElement[bool]:
+    """Compare with many values in one parameter (`many` makes it), so that the statement is the same for any number."""
+    if is_sqlite(engine):
+        return column.in_(sa.select(sa.func.json_each(sa.bindparam(name)).table_valued("value").c.value))
+    return column == sa.any_(sa.bindparam(name, type_=postgresql.ARRAY(sa.String)))
+
+
+def many(engine: sa.Engine, values: Sequence[str]) -> object:
+    """Make the parameter for `one_of`."""
+    return _write_json(values) if is_sqlite(engine) else list(values)
 
 
 def insert_into(engine: sa.Engine, table: sa.Table) -> sqlite.Insert | postgresql.Insert:

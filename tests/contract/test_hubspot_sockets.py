@@ -21,7 +21,7 @@ Behaviour = Callable[[socket.socket, int], bool]
 
 
 class Server:
-    """Answers requests on a loopback port; `behave` gets the connection after each request and says whether to go on."""
+    """Reads requests on a loopback port; `behave` answers each, and says whether the connection goes on."""
 
     def __init__(self, behave: Behaviour) -> None:
         self.behave = behave

@@ -31,7 +31,8 @@ class Api:
         self.sandbox = sandbox
         parts = urlsplit(sandbox.address)
         self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
-        self.headers = {"Authorization": f"Bearer {token or sandbox.options.access_token}", "Content-Type": "application/json"}
+        bearer = f"Bearer {token or sandbox.options.access_token}"
+        self.headers = {"Authorization": bearer, "Content-Type": "application/json"}
 
     def __call__(self, method: str, path: str, body: object = None) -> Heard:
         return self.raw(method, path, b"" if body is None else orjson.dumps(body))

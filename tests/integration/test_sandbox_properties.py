@@ -90,7 +90,8 @@ def test_options_that_are_patched_replace_the_list(pair: tuple[Sandbox, Api]) ->
     "change",
     [
         {"name": "Upper"}, {"name": "hs_mine"}, {"name": "1st"}, {"type": "colour"}, {"fieldType": "wheel"},
-        {"label": ""}, {"options": [{"label": "A", "value": ""}]}, {"type": "bool", "fieldType": "booleancheckbox", "options": []},
+        {"label": ""}, {"options": [{"label": "A", "value": ""}]},
+        {"type": "bool", "fieldType": "booleancheckbox", "options": []},
         {"options": [{"label": "A", "value": "a"}, {"label": "A", "value": "b"}]},
     ],
 )  # fmt: skip

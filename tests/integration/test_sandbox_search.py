@@ -116,6 +116,9 @@ def test_results_are_sorted_and_paged(pair: tuple[Sandbox, Api]) -> None:
         {"sorts": ["no_such"]},
         {"query": "x" * 3001},
         {"filterGroups": "x"},
+        {"filterGroups": [{"filters": 5}]},
+        {"sorts": 5},
+        one("hs_object_id", "GT", value="many"),
         {"after": "x"},
     ],
 )
@@ -128,3 +131,18 @@ def test_merged_contacts_are_found_under_the_new_id_only(pair: tuple[Sandbox, Ap
     sandbox, api = pair
     merged = sandbox.merge_contacts(sandbox.create_contact({}), sandbox.create_contact({}))
     assert [result["id"] for result in api("POST", PATH, {}).body["results"]] == [merged]
+
+
+def test_windows_of_ids_read_everything_and_see_what_changed_in_between(pair: tuple[Sandbox, Api]) -> None:
+    sandbox, api = pair
+    made = [sandbox.create_contact({"city": "A"}) for _ in range(4)]
+
+    def window(last: str) -> list[str]:
+        filters = [{"propertyName": "hs_object_id", "operator": "GT", "value": last},
+                   {"propertyName": "city", "operator": "EQ", "value": "a"}]  # fmt: skip
+        body = {"filterGroups": [{"filters": filters}], "limit": 2}
+        return [result["id"] for result in api("POST", PATH, body).body["results"]]
+
+    assert (window("0"), window(made[1])) == (made[:2], made[2:])
+    sandbox.update_contact(made[2], {"city": "B"})
+    assert window(made[1]) == made[3:]

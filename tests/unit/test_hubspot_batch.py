@@ -47,7 +47,7 @@ class Portal:
 
 
 def test_results_are_settled_by_name_whatever_their_order() -> None:
-    assert run(["1", "2"], lambda ids: results(ids)) == Settled(found={"1": {"id": "1"}, "2": {"id": "2"}})
+    assert run(["1", "2"], results) == Settled(found={"1": {"id": "1"}, "2": {"id": "2"}})
 
 
 def test_ids_asked_for_twice_are_sent_once_and_a_hundred_and_one_are_two_calls() -> None:

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.hubspot.meaning import BROKEN, Code, Meaning, json_of, meaning_of, meanings_within, unclear, unreachable
+from connector.hubspot.meaning import (
+    BROKEN,
+    Code,
+    Kind,
+    Meaning,
+    json_of,
+    meaning_of,
+    meanings_within,
+    unclear,
+    unreachable,
+)
 
 HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
 HIDDEN = (
@@ -23,7 +33,7 @@ def tell(status: int, body: object = None, headers: dict[str, str] | None = None
     return meaning_of(status, headers or {}, json_of(raw))
 
 
-TABLE = {
+TABLE: dict[str, tuple[int, object, dict[str, str], Meaning]] = {
     "a plain success": (200, {"results": []}, {}, Meaning(kind="done", status=200)),
     "a success without a body": (204, None, {}, Meaning(kind="done", status=204)),
     "a success that is not JSON": (200, b"<html>", {}, Meaning(
@@ -51,9 +61,9 @@ TABLE = {
     ),
     "reasons hidden inside the message": (
         400, {"message": HIDDEN, "category": "VALIDATION_ERROR"}, {},
-        Meaning(kind="invalid", status=400, category="VALIDATION_ERROR", message="Property values were not valid", codes=(
-            Code(name="INVALID_OPTION", properties=("lifecyclestage",)),
-            Code(name="PROPERTY_DOESNT_EXIST", properties=("sk_reason",)))),
+        Meaning(kind="invalid", status=400, category="VALIDATION_ERROR", message="Property values were not valid",
+                codes=(Code(name="INVALID_OPTION", properties=("lifecyclestage",)),
+                       Code(name="PROPERTY_DOESNT_EXIST", properties=("sk_reason",)))),
     ),
     "duplicate ids": (
         400,
@@ -77,8 +87,8 @@ TABLE = {
         {"category": "MISSING_SCOPES", "message": "This app hasn't been granted all required scopes",
          "errors": [{"context": {"requiredGranularScopes": ["crm.objects.deals.read"]}}]},
         {},
-        Meaning(kind="forbidden", status=403, category="MISSING_SCOPES", message="This app hasn't been granted all required scopes",
-                scopes=("crm.objects.deals.read",)),
+        Meaning(kind="forbidden", status=403, category="MISSING_SCOPES",
+                message="This app hasn't been granted all required scopes", scopes=("crm.objects.deals.read",)),
     ),
     "a record that is gone": (
         404, {"message": "resource not found"}, {}, Meaning(kind="gone", status=404, message="resource not found")),
@@ -175,7 +185,7 @@ def test_each_error_inside_a_batch_has_a_meaning_of_its_own() -> None:
     ],
 )  # fmt: skip
 def test_a_meaning_tells_whether_to_try_again_and_whether_it_may_have_happened(
-    kind: str, retryable: bool, may_have_happened: bool
+    kind: Kind, retryable: bool, may_have_happened: bool
 ) -> None:
     meaning = replace(unclear(""), kind=kind)
     assert (meaning.retryable, meaning.may_have_happened) == (retryable, may_have_happened)

@@ -19,7 +19,7 @@ from tests.hubspot_portals import API, START, WIDE, Time, a_budget
 
 READ = "/crm/v3/objects/contacts/batch/read"
 CREATE = "/crm/v3/objects/tasks/batch/create"
-WELL = {"results": []}
+WELL: dict[str, object] = {"results": []}
 
 
 @pytest.fixture

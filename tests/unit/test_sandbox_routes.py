@@ -31,6 +31,7 @@ def test_versions_are_taken_out_of_paths(path: str, plain: str | None) -> None:
     ("GET", "/crm/v3/properties/contacts/groups", "/crm/properties/contacts/groups", ("crm.objects.contacts.read",)),
     ("GET", "/crm/v3/properties/contacts/email", "/crm/properties/contacts/{name}", ("crm.objects.contacts.read",)),
     ("POST", "/oauth/v1/token", "/oauth/token", ()),
+    ("GET", "/crm/v3/owners/", "/crm/owners", ("crm.objects.owners.read",)),
 ])  # fmt: skip
 def test_a_call_has_one_name_and_its_scopes(method: str, path: str, name: str, scopes: tuple[str, ...]) -> None:
     match = RouteTable().find(method, path)

@@ -1,0 +1,80 @@
+# Stagekeeper. `make demo` shows it at work, `make test` proves it; both make what they need.
+PYTHON ?= python3
+VENV ?= .venv
+SECONDS ?= 60
+PACK ?= default
+PORT ?= 8080
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+TEST_STAMP := $(VENV)/.installed-for-tests
+
+# durable-rules comes as C source. From Python 3.13 on it builds only when the call that Python
+# dropped is given its new name.
+PIP = CPPFLAGS="$$($(PYTHON) -c 'import sys; print("-DPyEval_CallObject=PyObject_CallObject" if sys.version_info >= (3, 13) else "")') $$CPPFLAGS" \
+      $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.PHONY: help demo test lint bench wheel wheel-demo tools clean
+
+help:
+	@echo "make demo         watch contacts of a practice HubSpot move (FOREVER=1, SECONDS=$(SECONDS), PACK=$(PACK), PORT=$(PORT))"
+	@echo "make test         lint, types, every test that needs no server"
+	@echo "make bench        the numbers of the README, as ratios"
+	@echo "make wheel        build dist/*.whl"
+	@echo "make wheel-demo   install the wheel into a fresh environment and run a short demo from it"
+	@echo "make clean        remove what make made"
+
+demo: $(STAMP)
+	$(BIN)/stagekeeper demo --seconds $(SECONDS) --pack $(PACK) --port $(PORT) $(if $(FOREVER),--forever,)
+
+test: lint
+	$(BIN)/python -m pytest tests
+
+lint: $(TEST_STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/stagekeeper --quiet check rules/
+
+bench: $(TEST_STAMP)
+	$(BIN)/python tests/bench/decisions.py
+	$(BIN)/python tests/bench/calls.py
+	$(BIN)/python tests/bench/acks.py
+
+wheel: $(TEST_STAMP)
+	rm -rf dist
+	$(BIN)/python -m build --wheel --outdir dist .
+
+wheel-demo: wheel
+	rm -rf build/wheel-venv
+	$(PYTHON) -m venv build/wheel-venv
+	$(subst $(BIN),build/wheel-venv/bin,$(PIP)) dist/*.whl
+	cd build && wheel-venv/bin/stagekeeper demo --seconds 10 --port 0
+
+tools:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else 1)' 2>/dev/null || { \
+	  echo "Python 3.11 or later is needed; '$(PYTHON)' is not. Install one, or name it: make PYTHON=python3.12 …"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "Python's venv is missing. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@command -v "$${CC:-cc}" >/dev/null || { \
+	  echo "A C compiler is needed to build durable-rules. On Debian and Ubuntu: apt-get install gcc libc6-dev python3-dev"; \
+	  echo "On Fedora: dnf install gcc python3-devel. On macOS: xcode-select --install"; exit 1; }
+	@echo '#include <Python.h>' | "$${CC:-cc}" -fsyntax-only -x c \
+	  -I"$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_paths()["include"])')" - 2>/dev/null || { \
+	  echo "The headers of C or of Python are missing. On Debian and Ubuntu: apt-get install libc6-dev python3-dev"; \
+	  echo "On Fedora: dnf install glibc-devel python3-devel"; exit 1; }
+
+$(BIN)/python:
+	@$(MAKE) --no-print-directory tools
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMP): pyproject.toml | $(BIN)/python
+	$(PIP) -e .
+	@touch $@
+
+$(TEST_STAMP): pyproject.toml | $(BIN)/python
+	$(PIP) -e '.[test]'
+	@touch $(STAMP) $@
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
