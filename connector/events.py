@@ -22,9 +22,9 @@ KNOWN_TYPES = frozenset(f"{name}.{change}" for name in ("contact", "company", "d
 _CONTACT = "0-1"
 _NAMES = {_CONTACT: "contact", "0-2": "company", "0-3": "deal"}  # objectTypeId of the generic `object.*` types
 
-# What makes two deliveries the same change, besides portal, type and contact. Never attemptNumber, which grows with every
-# delivery; never subscriptionId, because two overlapping subscriptions tell one change twice; never eventId alone,
-# because it is not unique.
+# What makes two deliveries the same change, besides the fields of every change. Never attemptNumber, which grows with
+# every delivery; never subscriptionId, because two overlapping subscriptions tell one change twice; never eventId
+# alone, because it is not unique.
 _ASSOCIATION = ("fromObjectId", "toObjectId", "associationType", "associationRemoved")
 _MERGE = ("primaryObjectId", "mergedObjectIds", "newObjectId")
 _NOT_THE_CHANGE = frozenset({"attemptNumber", "subscriptionId"})
@@ -85,7 +85,7 @@ def _read(body: Mapping[str, object]) -> Sequence[Event]:
     portal = _read_id(body.get("portalId"))
     kind = "unknown"
     try:
-        text = orjson.dumps(body).decode()  # it reads deeper nesting than it writes, and what it cannot write is not kept
+        text = orjson.dumps(body).decode()  # it reads deeper nesting than it writes
         kind = _read_type(body)
         if portal is None:
             raise _Malformed(_expected_id("portalId", body.get("portalId")))
@@ -98,9 +98,10 @@ def _read(body: Mapping[str, object]) -> Sequence[Event]:
     occurred_at = _read_moment(body.get("occurredAt"))
     app = _read_app(kind, body)
     number = int(portal)
+    keys = [_key(_change(body, number, kind, contact), occurred_at) for contact in contacts]
     return [
-        Event(number, kind, contact, _key(_change(body, number, kind, contact), occurred_at), occurred_at, text, None, app)
-        for contact in contacts
+        Event(number, kind, contact, key, occurred_at, text, None, app)
+        for contact, key in zip(contacts, keys, strict=True)
     ]
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from connector.sandbox import pictures, removals
 from connector.sandbox.associations import Link
-from connector.sandbox.exchange import Answer, Call, associations_of, properties_of
+from connector.sandbox.exchange import Answer, Call, associations_of, names_of, properties_of
 from connector.sandbox.kinds import Kind
 from connector.sandbox.links import associate, read_links
 from connector.sandbox.object_routes import apply_update, missing_values
@@ -45,12 +45,12 @@ def read_batch(portal: Portal, call: Call) -> Answer:
     kind = call.kind()
     body = call.json()
     inputs = call.inputs()
-    history = _names(body, "propertiesWithHistory")
+    history = names_of(body, "propertiesWithHistory")
     if history and len(inputs) > _MOST_WITH_HISTORY:
         raise invalid(f"A batch read with history takes at most {_MOST_WITH_HISTORY} inputs")
     ids = _ids(inputs)
     find = _finder(portal, kind, body.get("idProperty"))
-    names = pictures.known_names(portal, kind.id, _names(body, "properties"))
+    names = pictures.known_names(portal, kind.id, names_of(body, "properties"))
     found = {record.id: record for record in map(find, ids) if record is not None}
     missing = [one for one in ids if find(one) is None]
     results = [pictures.picture(portal, found[one], names, history) for one in sorted(found)]
@@ -227,13 +227,6 @@ def _are_traced(inputs: list[JsonObject]) -> bool:
 
 def _trace(one: JsonObject) -> str:
     return str(one.get("objectWriteTraceId") or "")
-
-
-def _names(body: JsonObject, key: str) -> list[str]:
-    names = body.get(key) or []
-    if not isinstance(names, list):
-        raise invalid(f"Invalid input JSON: {key} must be a list")
-    return [str(name) for name in names]
 
 
 def _id_of(result: JsonObject) -> str:

@@ -87,6 +87,14 @@ def properties_of(given: Mapping[str, Any]) -> JsonObject:
     return properties
 
 
+def names_of(body: Mapping[str, Any], key: str) -> list[str]:
+    """Read a list of names from a body or refuse."""
+    names = body.get(key) or []
+    if not isinstance(names, list):
+        raise invalid(f"Invalid input JSON: {key} must be a list")
+    return [str(name) for name in names]
+
+
 def associations_of(given: Mapping[str, Any]) -> list[JsonObject]:
     """Read the associations of one input or refuse."""
     associations = given.get("associations") or []

@@ -6,7 +6,7 @@ https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
 import threading
 import uuid
 from collections import deque
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 from connector.moments import SECOND
@@ -28,7 +28,8 @@ class Limits:
         self.per_day = options.calls_per_day
         self.searches = options.searches_per_second
         self._clock = options.clock
-        self._zone = ZoneInfo(options.time_zone)
+        # Machines without a time zone database still know UTC.
+        self._zone: tzinfo = UTC if options.time_zone == "UTC" else ZoneInfo(options.time_zone)
         self._calls: deque[int] = deque()
         self._search_calls: deque[int] = deque()
         self._today = 0

@@ -6,7 +6,7 @@ them without copying. History is bounded as HubSpot's is.
 
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -59,7 +59,7 @@ class SearchIndex:
     order: list[int] = field(default_factory=list)
     coming: deque[tuple[int, str, Values | None]] = field(default_factory=deque)
     version: int = 0
-    remembered: tuple[object, list[int]] = field(default=(None, []))
+    remembered: tuple[object, Sequence[int]] = (None, ())
     """The latest question, and the ids that answered it."""
 
     def note(self, record_id: str, values: Values | None, now: int) -> None:

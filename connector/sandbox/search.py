@@ -14,7 +14,7 @@ import orjson
 
 from connector.moments import read_moment
 from connector.sandbox import pictures
-from connector.sandbox.exchange import Answer, Call
+from connector.sandbox.exchange import Answer, Call, names_of
 from connector.sandbox.portal import Portal
 from connector.sandbox.properties import Property
 from connector.sandbox.records import Record, SearchIndex, Values
@@ -41,7 +41,7 @@ def search(portal: Portal, call: Call) -> Answer:
     index.catch_up(portal.now())
     found = _found(index, definitions, filters, str(body.get("query") or ""))
     found = _sorted(found, index.seen, definitions, body.get("sorts") or [])
-    names = pictures.known_names(portal, kind.id, [str(name) for name in body.get("properties") or ()])
+    names = pictures.known_names(portal, kind.id, names_of(body, "properties"))
     shown = [_show(portal, kind.id, index, one, names) for one in found[after : after + limit]]
     answer: JsonObject = {"total": len(found), "results": shown}
     if after + limit < len(found):
@@ -187,7 +187,7 @@ def _found(
 
 
 def _is_window(one: JsonObject) -> bool:
-    return one["propertyName"] == "hs_object_id" and one["operator"] == "GT"
+    return (one["propertyName"], one["operator"]) == ("hs_object_id", "GT")
 
 
 def _fits(values: Values, groups: Sequence[Sequence[Test]], query: str) -> bool:

@@ -18,7 +18,7 @@ events = sa.Table(
     metadata,
     sa.Column("id", _Id, primary_key=True, autoincrement=True),
     sa.Column("portal", sa.BigInteger, nullable=False),
-    sa.Column("key", sa.String(64), nullable=False, comment="the same for every delivery of a change; begins with its time"),
+    sa.Column("key", sa.String(64), nullable=False, comment="of all deliveries of one change; begins with its time"),
     sa.Column("type", sa.String(80), nullable=False),
     sa.Column("contact", sa.String(40), nullable=True, comment="null: the event names no contact"),
     sa.Column("occurred_at", _Moment, nullable=True),

@@ -62,7 +62,7 @@ def upgrade() -> None:
             "key",
             sa.String(length=64),
             nullable=False,
-            comment="the same for every delivery of a change; begins with its time",
+            comment="of all deliveries of one change; begins with its time",
         ),
         sa.Column("type", sa.String(length=80), nullable=False),
         sa.Column("contact", sa.String(length=40), nullable=True, comment="null: the event names no contact"),
