@@ -14,11 +14,12 @@ TEST_STAMP := $(VENV)/.installed-for-tests
 PIP = CPPFLAGS="$$($(PYTHON) -c 'import sys; print("-DPyEval_CallObject=PyObject_CallObject" if sys.version_info >= (3, 13) else "")') $$CPPFLAGS" \
       $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test lint bench wheel wheel-demo tools clean
+.PHONY: help demo test lint requirements bench wheel wheel-demo tools clean
 
 help:
 	@echo "make demo         watch contacts of a practice HubSpot move (FOREVER=1, SECONDS=$(SECONDS), PACK=$(PACK), PORT=$(PORT))"
 	@echo "make test         lint, types, every test that needs no server"
+	@echo "make requirements lists what the shipped packs must do and no case cites"
 	@echo "make bench        the numbers of the README, as ratios"
 	@echo "make wheel        build dist/*.whl"
 	@echo "make wheel-demo   install the wheel into a fresh environment and run a short demo from it"
@@ -35,10 +36,13 @@ lint: $(TEST_STAMP)
 	$(BIN)/mypy
 	$(BIN)/stagekeeper --quiet check rules/
 
+requirements: $(TEST_STAMP)
+	$(BIN)/python -m tests.requirements
+
 bench: $(TEST_STAMP)
-	$(BIN)/python tests/bench/decisions.py
-	$(BIN)/python tests/bench/calls.py
-	$(BIN)/python tests/bench/acks.py
+	$(BIN)/python -m tests.bench.decisions
+	$(BIN)/python -m tests.bench.calls
+	$(BIN)/python -m tests.bench.acks
 
 wheel: $(TEST_STAMP)
 	rm -rf dist

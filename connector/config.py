@@ -6,7 +6,8 @@ Every fault is reported with its place; a value that was interpolated is never s
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -15,8 +16,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
-from connector.moments import MINUTE, SECOND, read_duration
-from connector.problems import Problem, is_broken
+from connector.moments import MINUTE, SECOND, WEEK, read_duration
+from connector.problems import Place, Problem, is_broken
 from connector.rulebook.pack import Name, Text
 from connector.rulebook.reading import Document, read_file, walk
 from connector.rulebook.shape import Shape, shape
@@ -24,6 +25,7 @@ from connector.rulebook.shape import Shape, shape
 DEFAULT_PATH = "config.yaml"
 PATH_VARIABLE = "STAGEKEEPER_CONFIG"
 _REFERENCE = re.compile(r"\$\{(?:file:([^}]+)|([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?)\}")
+_SECRETS = ("access_token", "client_secret", "ops_token", "database")
 
 
 def _duration(value: Any) -> Any:
@@ -53,6 +55,13 @@ def _zone(value: str) -> str:
     return value
 
 
+def _time(value: str) -> str:
+    hours, colon, minutes = value.partition(":")
+    if not colon or not (hours.isdecimal() and minutes.isdecimal()) or int(hours) > 23 or int(minutes) > 59:
+        raise PydanticCustomError("wrong-value", "expected a time of day such as 18:30")
+    return value
+
+
 def _url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -70,7 +79,9 @@ def _bind(value: str) -> str:
 def _country(value: str) -> str:
     import holidays as holiday_tables  # noqa: PLC0415 - takes longer to import than the rest of the command
 
-    if value.partition("-")[0] not in holiday_tables.list_supported_countries():
+    country, dash, region = value.partition("-")
+    regions = holiday_tables.list_supported_countries().get(country)
+    if regions is None or (dash and region not in regions):
         raise PydanticCustomError("unknown-country", "expected an ISO country code such as DE, or DE-BY for a region")
     return value
 
@@ -125,12 +136,20 @@ class Owners(Shape):
     default: str | None = None
 
 
+class QuietHours(Shape):
+    """The time of day in which no task falls due."""
+
+    from_: Annotated[str, Field(alias="from"), AfterValidator(_time)]
+    to: Annotated[str, AfterValidator(_time)]
+
+
 class Calendar(Shape):
-    """The working days on which `business days` are counted."""
+    """The working days on which `business days` are counted, and when people are left alone."""
 
     time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
     working_days: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = ["mon", "tue", "wed", "thu", "fri"]
     holidays: Annotated[str, AfterValidator(_country)] | None = None
+    quiet_hours: QuietHours | None = None
 
 
 class Portal(Shape):
@@ -151,6 +170,8 @@ class Portal(Shape):
         "contact": "subscriber", "lead": "lead", "prospect": "salesqualifiedlead", "opportunity": "opportunity",
     }  # fmt: skip
     limits: Limits = Limits()
+    human_wins_for: Duration = WEEK
+    """For how long a stage that a person set in HubSpot is left as it is."""
     allow: Allow = Allow()
     owners: Owners = Owners()
     calendar: Calendar = Calendar()
@@ -160,7 +181,7 @@ class Config(Shape):
     """The whole configuration; paths are absolute."""
 
     version: Literal[1]
-    database: str = "sqlite:///stagekeeper.db"
+    database: str = Field(default="sqlite:///stagekeeper.db", repr=False)
     server: Server = Server()
     worker: Worker = Worker()
     log: Log = Log()
@@ -183,13 +204,30 @@ def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> tupl
     document, problems = read_file(path)
     if document is None:
         return None, problems
-    document = _interpolated(document, environment, problems)
+    folder = path.absolute().parent
+    hidden = _interpolated(document, environment, folder, problems)
     config, shape_problems = shape(Config, document)
-    problems += _without_consequences(shape_problems, problems)
+    problems += _without_consequences([_hiding(problem, hidden) for problem in shape_problems], problems)
     if config is None:
         return None, sorted(problems)
     problems += _doubled_portals(config, document)
-    return (None if is_broken(problems) else _absolute(config, path.resolve().parent)), sorted(problems)
+    return (None if is_broken(problems) else _absolute(config, folder)), sorted(problems)
+
+
+def named_packs(path: Path) -> list[Path]:
+    """Name the packs that a configuration speaks of, though it be broken elsewhere; those that are there."""
+    document, _ = read_file(path)
+    portals = document.data.get("portals") if document and isinstance(document.data, dict) else None
+    listed = portals if isinstance(portals, list) else []
+    rules = [portal.get("rules") for portal in listed if isinstance(portal, dict)]
+    named = [path.absolute().parent / name for name in rules if isinstance(name, str) and "${" not in name]
+    return [pack for pack in dict.fromkeys(named) if pack.is_file()]
+
+
+def _hiding(problem: Problem, hidden: Collection[Place]) -> Problem:
+    """Leave out what was found where a secret may stand."""
+    found = "the value that stands here (it is not shown)"
+    return replace(problem, found=found) if problem.place in hidden and problem.code != "unknown-key" else problem
 
 
 def _without_consequences(found: list[Problem], causes: list[Problem]) -> list[Problem]:
@@ -198,30 +236,37 @@ def _without_consequences(found: list[Problem], causes: list[Problem]) -> list[P
     return [problem for problem in found if problem.place not in places]
 
 
-def _interpolated(document: Document, environment: Mapping[str, str], problems: list[Problem]) -> Document:
-    texts = {path: value for path, value in walk(document.data) if isinstance(value, str) and "${" in value}
-    data = document.data
-    for path, text in texts.items():
+def _interpolated(
+    document: Document, environment: Mapping[str, str], folder: Path, problems: list[Problem]
+) -> frozenset[Place]:
+    """Put references' values in their places; gives the places whose values must not be shown."""
+    texts = {path: value for path, value in walk(document.data) if path and isinstance(value, str)}
+    referring = {path: text for path, text in texts.items() if "${" in text}
+    for path, text in referring.items():
+        place = document.value_place(path)
+        if "${" in _REFERENCE.sub("", text) or any("${" in (each[3] or "") for each in _REFERENCE.finditer(text)):
+            cure = "write ${NAME}, ${NAME:-default} or ${file:/path}, not one within another"
+            problems.append(Problem(place=place, code="wrong-reference", found="`${` begins no reference", cure=cure))
         pieces, end = [], 0
         for match in _REFERENCE.finditer(text):
-            found, fault = _looked_up(match, environment)
+            found, fault = _looked_up(match, environment, folder)
             pieces += [text[end : match.start()], found]
             end = match.end()
             if fault:
                 cure = "set it, or write a default as ${NAME:-value}"
-                place = document.value_place(path)
                 problems.append(Problem(place=place, code="missing-variable", found=fault, cure=cure))
-        _put(data, path, "".join([*pieces, text[end:]]))
-    return document
+        _put(document.data, path, "".join([*pieces, text[end:]]))
+    secrets = {path for path, _ in walk(document.data) if path and path[-1] in _SECRETS}
+    return frozenset(document.value_place(path) for path in {*referring, *secrets})
 
 
-def _looked_up(match: re.Match[str], environment: Mapping[str, str]) -> tuple[str, str]:
+def _looked_up(match: re.Match[str], environment: Mapping[str, str], folder: Path) -> tuple[str, str]:
     """Give a reference's value, or what is wrong with it."""
     file, name, default = match.groups()
     if file is not None:
         try:
-            return Path(file).read_text(encoding="utf-8").strip(), ""
-        except (OSError, UnicodeDecodeError) as error:
+            return (folder / file).read_text(encoding="utf-8").strip(), ""
+        except (OSError, ValueError) as error:
             return "", f"the file {file!r} cannot be read ({type(error).__name__})"
     value = environment.get(name) or default
     return (value, "") if value is not None else ("", f"the environment variable {name!r} is not set")

@@ -6,7 +6,9 @@ same decision, on any machine, in any order of events.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
+from connector.moments import write_duration
 from connector.rulebook.judging import Judgement, Known, Rulebook, Subject
 from connector.rulebook.pack import ActionRule, CadenceRule, Pack, TaskRule
 
@@ -20,10 +22,14 @@ _MOST_STEPS = 64
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How often something has been done for the present occasion, and when last (None: not known, as in a case)."""
+    """How often something has been done for the present occasion, and when last (None: not known, as in a case).
+
+    `seen` is a digest of the values that start a cadence anew when they change.
+    """
 
     count: int
     last: int | None = None
+    seen: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +65,8 @@ class Decision:
     next_look_at: int | None
     memory: Memory
     stage_before: str | None
+    backward: bool = False
+    """Whether the rule may move HubSpot's stage back."""
     undetermined: bool = False
     """Something that was not read could still change this decision."""
 
@@ -73,7 +81,7 @@ def decide(rulebook: Rulebook, subject: Subject, memory: Memory, now: int) -> De
     judgement, change = rulebook.judge(subject, memory.known, now)
     since = memory.since if judgement.stage == memory.stage and memory.since is not None else now
     closed = judgement.status == CLOSED
-    rounds = () if closed else tuple(_rounds(judgement, memory, now))
+    rounds = () if closed else tuple(_rounds(judgement, subject, memory, now))
     tasks = () if closed else tuple(rule for rule in judgement.tasks if not _is_done(rule, memory))
     actions = tuple(
         rule for rule in judgement.actions if not _is_done(rule, memory) and not (closed and rule.create_deal)
@@ -83,44 +91,66 @@ def decide(rulebook: Rulebook, subject: Subject, memory: Memory, now: int) -> De
     marks = dict(_marks(rulebook.pack, (*tasks, *actions), steady, memory, rounds, now))
     coming = [turn.next_at for turn in rounds if turn.next_at is not None]
     look = _Look(rulebook, subject, known, steady)
-    next_look = None if closed else look.ahead(change, min(coming, default=None))
     stage_rule = judgement.stage_rule
     return Decision(
         stage=judgement.stage,
         status=judgement.status,
         rule=stage_rule.id if stage_rule else None,
-        because=stage_rule.because if stage_rule else NO_RULE,
+        because=_because(rulebook, judgement),
         facts=judgement.facts,
         set=_values(judgement, rounds),
         tasks=(*tasks, *(turn.rule for turn in rounds if turn.is_due)),
         actions=actions,
-        next_look_at=next_look,
+        next_look_at=look.ahead(change, min(coming, default=None)),
         memory=Memory(stage=known.stage, status=known.status, since=since, marks=marks),
         stage_before=memory.stage,
+        backward=stage_rule is not None and stage_rule.backward,
         undetermined=judgement.undetermined,
     )
 
 
+def _because(rulebook: Rulebook, judgement: Judgement) -> str:
+    """Give the reason; where the stage is kept against the rule that won, say both."""
+    if judgement.stage_rule is None:
+        return NO_RULE
+    because = judgement.stage_rule.because
+    if not judgement.kept:
+        return because
+    stay = write_duration(rulebook.pack.min_stay)
+    return f"Who enters {judgement.stage} stays for {stay} at least; after that: {because}"
+
+
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """One cadence's turn: whether its task is due, whether its cap is passed, and when it is next of interest."""
+    """One cadence's turn: its mark, whether its task is due or its cap is passed, when it is next of interest."""
 
     rule: CadenceRule
+    mark: Mark
     is_due: bool
     is_over: bool
     next_at: int | None
 
 
-def _rounds(judgement: Judgement, memory: Memory, now: int) -> Iterator[_Round]:
+def _rounds(judgement: Judgement, subject: Subject, memory: Memory, now: int) -> Iterator[_Round]:
     for rule in judgement.cadences:
-        mark = memory.marks.get(rule.id, Mark(0))
+        mark = _begun(rule, memory.marks.get(rule.id, Mark(0)), subject)
         due_at = _due_at(rule, mark, memory.since, now)
         capped = rule.at_most is not None and mark.count >= rule.at_most
         is_due = now >= due_at and not capped
         is_over = now >= due_at and capped
         last_one = rule.at_most is not None and mark.count + is_due >= rule.at_most
         ended = is_over or (last_one and not rule.afterwards)
-        yield _Round(rule, is_due, is_over, None if ended else now + rule.every if is_due else due_at)
+        yield _Round(rule, mark, is_due, is_over, None if ended else now + rule.every if is_due else due_at)
+
+
+def _begun(rule: CadenceRule, mark: Mark, subject: Subject) -> Mark:
+    """Let the count begin anew when one of the values that the pack names has changed; *every* is kept."""
+    if not rule.starts_anew_on:
+        return mark
+    values = "\x1f".join(subject.properties.get(name) or "" for name in rule.starts_anew_on)
+    seen = blake2b(values.encode(errors="replace"), digest_size=8).hexdigest()
+    has_changed = mark.seen is not None and mark.seen != seen
+    return Mark(0 if has_changed else mark.count, mark.last, seen)
 
 
 def _due_at(rule: CadenceRule, mark: Mark, since: int | None, now: int) -> int:
@@ -149,13 +179,13 @@ def _marks(
         if name in lasting:
             yield name, mark
         elif name not in once | turning and mark.last is not None:
-            yield name, Mark(0, mark.last)
+            yield name, Mark(0, mark.last, mark.seen)
     for rule in due:
         if rule.id in lasting:
             yield rule.id, Mark(1, now)
     for turn in rounds:
-        mark = memory.marks.get(turn.rule.id, Mark(0))
-        yield turn.rule.id, Mark(mark.count + 1, now) if turn.is_due else mark
+        mark = turn.mark
+        yield turn.rule.id, Mark(mark.count + 1, now, mark.seen) if turn.is_due else mark
 
 
 def _values(judgement: Judgement, rounds: tuple[_Round, ...]) -> dict[str, str]:
@@ -199,7 +229,9 @@ class _Look:
 
 
 def _outcome(judgement: Judgement) -> tuple[object, ...]:
+    if judgement.status == CLOSED:  # nothing else is done then, whatever else applies
+        return judgement.stage, judgement.stage_rule, judgement.status_rule, judgement.actions
     return (
-        judgement.stage_rule, judgement.status_rule, judgement.values, judgement.tasks, judgement.cadences,
-        judgement.actions,
+        judgement.stage, judgement.stage_rule, judgement.status_rule,
+        judgement.values, judgement.tasks, judgement.cadences, judgement.actions,
     )  # fmt: skip

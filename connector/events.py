@@ -4,6 +4,7 @@ Values in events are late, unordered, doubled and differently spelled, so only w
 cannot be understood is kept with the reason and does no harm to its neighbours. https://developers.hubspot.com/docs/api/webhooks
 """
 
+import binascii
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,9 @@ KNOWN_TYPES = frozenset(f"{name}.{change}" for name in ("contact", "company", "d
 }
 """The types that can say something about a contact; all others of HubSpot's are counted and left."""
 
+_ABOUT_ONE = KNOWN_TYPES & {f"contact.{name}" for name in (*_CHANGES, "privacyDeletion")} - {
+    "contact.merge", "contact.associationChange",
+}  # fmt: skip
 _CONTACT = "0-1"
 _NAMES = {_CONTACT: "contact", "0-2": "company", "0-3": "deal"}  # objectTypeId of the generic `object.*` types
 
@@ -68,7 +72,18 @@ class _Malformed(ValueError):
 
 
 def read_events(raw_body: bytes) -> list[Event]:
-    """Read the body; one HubSpot event about several contacts (a merge, say) becomes one event for each of them."""
+    """Read the body or raise BodyUnreadable; one HubSpot event becomes an event for each contact that it is about."""
+    events: list[Event] = []
+    for element in _read_elements(raw_body):
+        plain = _read_plain(element)
+        if plain is None:
+            events += _read(element)
+        else:
+            events.append(plain)
+    return events
+
+
+def _read_elements(raw_body: bytes) -> list[dict[str, object]]:
     try:
         elements = orjson.loads(raw_body)
     except orjson.JSONDecodeError as error:
@@ -78,7 +93,28 @@ def read_events(raw_body: bytes) -> list[Event]:
     for index, element in enumerate(elements):
         if not isinstance(element, dict):
             raise BodyUnreadable(f"body: element {index} is {_shown(element)}; expected an object")
-    return [event for element in elements for event in _read(element)]
+    return elements
+
+
+def _read_plain(body: dict[str, object]) -> Event | None:
+    """Read an event about one contact that is spelled as HubSpot spells it, which nearly all are; None for any other.
+
+    It gives just what `_read` gives, in half the time: HubSpot waits for this.
+    """
+    get = body.get
+    kind, portal, contact, occurred_at = get("subscriptionType"), get("portalId"), get("objectId"), get("occurredAt")
+    if type(kind) is not str or kind not in _ABOUT_ONE or type(portal) is not int or type(contact) is not int:
+        return None
+    if type(occurred_at) is not int or not (0 < portal <= _LARGEST and 0 < contact <= _LARGEST):
+        return None
+    number = str(contact)
+    change = (portal, kind, number, get("propertyName"), get("propertyValue"), occurred_at, get("eventId"))
+    try:
+        text, key = orjson.dumps(body).decode(), _key(change, occurred_at)
+    except orjson.JSONEncodeError:
+        return None
+    app = str(get("sourceId")) if get("changeSource") == "INTEGRATION" and kind == "contact.propertyChange" else None
+    return Event(portal, kind, number, key, occurred_at, text, None, app) if 0 < occurred_at < _LATEST else None
 
 
 def _read(body: Mapping[str, object]) -> Sequence[Event]:
@@ -98,11 +134,12 @@ def _read(body: Mapping[str, object]) -> Sequence[Event]:
     occurred_at = _read_moment(body.get("occurredAt"))
     app = _read_app(kind, body)
     number = int(portal)
-    keys = [_key(_change(body, number, kind, contact), occurred_at) for contact in contacts]
     return [
-        Event(number, kind, contact, key, occurred_at, text, None, app)
-        for contact, key in zip(contacts, keys, strict=True)
-    ]
+        Event(
+            number, kind, contact, _key(_change(body, number, kind, contact), occurred_at), occurred_at, text, None, app
+        )
+        for contact in contacts
+    ]  # fmt: skip
 
 
 def _malformed(body: Mapping[str, object], *, portal: str | None, kind: str, reason: str) -> Event:
@@ -122,6 +159,8 @@ def _malformed(body: Mapping[str, object], *, portal: str | None, kind: str, rea
 def _change(body: Mapping[str, object], portal: int, kind: str, contact: str | None) -> list[object]:
     get = body.get
     change = [portal, kind, contact, get("propertyName"), get("propertyValue"), get("occurredAt"), get("eventId")]
+    if kind in _ABOUT_ONE:
+        return change
     if kind.endswith("associationChange"):
         change += map(get, _ASSOCIATION)
     elif kind.endswith("merge"):
@@ -130,8 +169,10 @@ def _change(body: Mapping[str, object], portal: int, kind: str, contact: str | N
 
 
 def _key(change: Sequence[object], occurred_at: int | None) -> str:
-    # A digest alone would touch a page of the index for every event; in order of time a batch touches a few.
-    return f"{occurred_at or 0:012x}{hashlib.blake2b(orjson.dumps(change), digest_size=16).hexdigest()}"
+    # A digest alone would touch a page of the index for every event; in order of time a batch touches a few, and the
+    # shorter the keys, the fewer.
+    digest = hashlib.blake2b(orjson.dumps(change), digest_size=12).digest()
+    return f"{occurred_at or 0:012x}{binascii.b2a_base64(digest, newline=False).decode()}"
 
 
 def _read_app(kind: str, body: Mapping[str, object]) -> str | None:
@@ -145,15 +186,20 @@ def _read_type(body: Mapping[str, object]) -> str:
     name = body.get("subscriptionType") or body.get("eventType")
     if not isinstance(name, str) or len(name) > 70:
         raise _Malformed(f"subscriptionType: found {_shown(name)}; expected a name such as contact.propertyChange")
+    if name in _ABOUT_ONE:
+        return name
     subject, dot, change = name.partition(".")
     if subject == "object":
-        known = _NAMES.get(str(body.get("objectTypeId") or body.get("fromObjectTypeId")))
+        number = body.get("objectTypeId") or body.get("fromObjectTypeId")
+        known = _NAMES.get(number) if isinstance(number, str) else None
         return f"{known}.{change}" if known and dot else name
     return name
 
 
 def _read_contacts(kind: str, body: Mapping[str, object]) -> tuple[str, ...]:
     """Name the contacts that an event concerns; none for a change of a company or a deal itself."""
+    if kind in _ABOUT_ONE:
+        return _ids("objectId", (body.get("objectId"),))
     if kind not in KNOWN_TYPES:
         return ()
     subject, _, change = kind.partition(".")
@@ -161,11 +207,9 @@ def _read_contacts(kind: str, body: Mapping[str, object]) -> tuple[str, ...]:
         return _read_sides(subject, body)
     if subject != "contact":
         return ()
-    if change == "merge":
-        merged = body.get("mergedObjectIds")
-        others = merged if isinstance(merged, list) else [merged]
-        return _ids("newObjectId", [body.get("newObjectId"), body.get("primaryObjectId"), *others])
-    return _ids("objectId", [body.get("objectId")])
+    merged = body.get("mergedObjectIds")
+    others = merged if isinstance(merged, list) else [merged]
+    return _ids("newObjectId", [body.get("newObjectId"), body.get("primaryObjectId"), *others])
 
 
 def _read_sides(subject: str, body: Mapping[str, object]) -> tuple[str, ...]:
@@ -182,8 +226,8 @@ def _read_sides(subject: str, body: Mapping[str, object]) -> tuple[str, ...]:
     return _ids(fields[0] if fields else "objectId", named)
 
 
-def _ids(name: str, values: list[object]) -> tuple[str, ...]:
-    ids = tuple(dict.fromkeys(found for found in map(_read_id, values) if found is not None))
+def _ids(name: str, values: Sequence[object]) -> tuple[str, ...]:
+    ids = tuple(dict.fromkeys(filter(None, map(_read_id, values))))
     if not ids:
         raise _Malformed(_expected_id(name, values[0]))
     return ids
@@ -199,7 +243,7 @@ def _read_id(value: object) -> str | None:
 
 
 def _read_moment(value: object) -> int | None:
-    moment = int(_read_id(value) or 0)
+    moment = value if type(value) is int else int(_read_id(value) or 0)
     return moment if 0 < moment < _LATEST else None
 
 

@@ -2,13 +2,12 @@
 
 What is accepted is on disk before HubSpot is answered. A claim holds its contacts for a time and gives them back by
 itself when its worker dies; nobody else holds them meanwhile. An event that comes in while its contact is in somebody's
-hands is seen by the generation, which grows with every event: the contact is then looked at once more. The price of
-never losing one: a contact may be looked at again without need.
+hands makes it wait anew, or is seen by the generation, which grows whenever events come: the contact is then looked at
+once more. The price of never losing one: a contact may be looked at again without need.
 """
 
-import contextlib
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -27,7 +26,7 @@ __all__ = ["Accepted", "Claim", "Failure", "Inbox", "Waiting", "next_try_at", "r
 LAST_ATTEMPT = 8
 """After so many attempts a contact is a dead letter."""
 
-_ALONE_AFTER = 3  # leases that ran out, after which a contact is claimed alone: it may be what kills the worker
+_SUSPECT_AFTER = 3  # leases that ran out: the contact may be what kills the worker, and is claimed with few others
 _FIRST_DELAY = 5 * SECOND
 _LONGEST_DELAY = 6 * HOUR
 _NONE_FAILED: Mapping[str, "Failure"] = MappingProxyType({})
@@ -78,14 +77,13 @@ class Inbox(WaitingList):
     """Takes events in, hands contacts out, takes them back."""
 
     def __init__(self, engine: sa.Engine, clock: Clock, *, last_attempt: int = LAST_ATTEMPT) -> None:
-        super().__init__(engine, clock)
+        super().__init__(engine, clock, Intake(engine, clock))
         self._last_attempt = last_attempt
-        self._intake = Intake(engine, clock)
 
     # Taking in
 
     def accept(self, incoming: Iterable[Event], *, settle_ms: int) -> Accepted:
-        """Store the events and let their contacts wait until the first of them is `settle_ms` old, all or nothing."""
+        """Store the events, each once, all or nothing; their contacts wait until the first of them has settled."""
         return self._intake.accept(incoming, settle_ms=settle_ms)
 
     def look_at(
@@ -101,6 +99,7 @@ class Inbox(WaitingList):
         self, *, lease_ms: int, limit: int = 100, portals: Collection[int] | None = None
     ) -> Claim | None:
         """Hand out up to `limit` due contacts of the portal that was served least recently."""
+        self._intake.place()
         now = self._clock()
         with writing(self._engine) as connection:
             for portal in self._portals_in_turn(connection, now, only=portals):
@@ -154,14 +153,6 @@ class Inbox(WaitingList):
 
     # Inside
 
-    @contextlib.contextmanager
-    def _within(self, connection: sa.Connection | None) -> Iterator[sa.Connection]:
-        if connection is not None:
-            yield connection
-            return
-        with writing(self._engine) as own:
-            yield own
-
     def _portals_in_turn(
         self, connection: sa.Connection, now: int, *, only: Collection[int] | None
     ) -> Sequence[int]:
@@ -186,10 +177,12 @@ class Inbox(WaitingList):
         if exhausted:
             self._bury(connection, portal, exhausted, now=now)
         rows = [row for row in rows if row.contact not in exhausted]
-        suspects = [row for row in rows if row.claim and row.attempts >= _ALONE_AFTER]
+        suspects = [row for row in rows if row.claim and row.attempts >= _SUSPECT_AFTER]
+        # A tenth of them; alone is who was among few when a worker died once more.
+        few = len(suspects) // 10 if all(row.attempts == _SUSPECT_AFTER for row in suspects) else 1
         return tuple(
             Waiting(contact=row.contact, generation=row.generation, attempts=row.attempts + 1, since=row.since)
-            for row in (suspects[:1] or rows)
+            for row in (suspects[: max(few, 1)] or rows)
         )
 
     def _bury(self, connection: sa.Connection, portal: int, contacts: Collection[str], *, now: int) -> None:

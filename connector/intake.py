@@ -1,135 +1,157 @@
-"""Events come in: each is stored once, and its contact waits to be looked at.
+"""Events come in, in two steps: each is stored, once; later it is placed, which is to let its contact wait.
 
-What `accept` has returned is on disk. Requests that come at the same moment share one transaction.
+The first step is all that HubSpot waits for: one transaction for the whole request, which writes at the ends of a few
+trees; requests that come at the same moment share it. The second writes all over the place. It is made by whoever looks
+into the inbox next, a claim above all, so nothing that was stored is ever overlooked.
 """
 
-import itertools
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+import structlog
 
 from connector.events import Event
 from connector.moments import Clock
-from connector.store.engine import Prepared, insert_into, many, one_of, writing
+from connector.store.engine import Prepared, insert_into, is_sqlite, reading, writing
 from connector.store.tables import events, portals, waiting
 from connector.store.together import Together
 
-_RowsToWait = Mapping[tuple[int, str], tuple[object, ...]]
-_EVENT = ("portal", "key", "type", "contact", "occurred_at", "received_at", "malformed", "body")
+_log = structlog.get_logger()
+# A webhook waits for the database while a round is placed. SQLite's waiting is sleeping, so between two rounds the way
+# is left free for longer than it sleeps; what has gathered by then is stored in one go.
+_PLACED_AT_ONCE = 300
+_PAUSE_S = 0.02
+_ROUNDS = 25  # for whoever only looks: after a burst it sees what has been placed by then, and is not kept
+_STORED_TOGETHER = 16  # PostgreSQL brings commits together by itself
+_EVENT = ("portal", "key", "type", "contact", "occurred_at", "received_at", "due", "malformed", "body")
+_PORTAL_AND_KEY, _MALFORMED = operator.itemgetter(0, 1), _EVENT.index("malformed")
 _WAITING = ("portal", "contact", "due", "since", "generation", "attempts")
+# Written out, because a database does not see that a parameter fits the condition of an index.
+_YES: sa.ColumnElement[int] = sa.literal_column("1")
+_NO: sa.ColumnElement[int] = sa.literal_column("0")
+
+Rows = Sequence[tuple[object, ...]]
+Moments = tuple[int, int]
+"""When to look at a contact, and since when there is reason to."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Accepted:
-    """What became of a batch of events; `stored` counts those that say something, `malformed` are kept beside them."""
+    """What became of events; `stored` counts those that say something, `malformed` are kept beside them."""
 
     stored: int
     duplicates: int
     malformed: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Batch:
-    """The events of one request."""
-
-    events: tuple[Event, ...]
-    settle_ms: int
-
-
 class Intake:
-    """Stores events and lets contacts wait."""
+    """Stores events, places them, lets contacts wait."""
 
-    def __init__(self, engine: sa.Engine, clock: Clock) -> None:
+    def __init__(self, engine: sa.Engine, clock: Clock, *, pause: Callable[[float], None] = time.sleep) -> None:
         self._engine = engine
         self._clock = clock
-        self._known_portals: frozenset[int] = frozenset()
-        self._together = Together(self._accept)
-        self._known_keys = sa.select(events.c.key).where(
-            events.c.portal == sa.bindparam("_portal"), one_of(engine, events.c.key, "_keys")
-        )
+        self._pause = pause
+        self._store_together = Together(self._store, at_most=_STORED_TOGETHER if is_sqlite(engine) else 1)
         self._insert_events = Prepared(engine, insert_into(engine, events).on_conflict_do_nothing(), columns=_EVENT)
         self._insert_waiting = Prepared(engine, _insert_or_wait_again(engine), columns=_WAITING)
 
     def accept(self, incoming: Iterable[Event], *, settle_ms: int) -> Accepted:
-        """Store the events and let their contacts wait until the first of them is `settle_ms` old, all or nothing.
+        """Store events, all or none, each once; they are on disk when this returns."""
+        now = self._clock()
+        # In one order everywhere: PostgreSQL's writers with the same duplicates would otherwise wait for each other.
+        rows = sorted((_event_row(event, now, settle_ms) for event in incoming), key=_PORTAL_AND_KEY)
+        if not rows:
+            return Accepted(stored=0, duplicates=0, malformed=0)
+        malformed = [row for row in rows if row[_MALFORMED] is not None]
+        sound = [row for row in rows if row[_MALFORMED] is None] if malformed else rows
+        stored, kept = self._store_together.run((sound, malformed))
+        return Accepted(stored=stored, duplicates=len(rows) - stored - kept, malformed=kept)
 
-        Threads that come at the same time share a transaction; each is answered when it is on disk.
-        """
-        return self._together.run(_Batch(events=tuple(incoming), settle_ms=settle_ms))
+    def place(self, *, rounds: int = _ROUNDS) -> None:
+        """Let the contacts of stored events wait, in so many small transactions at the most."""
+        for _ in range(rounds):
+            if self._is_all_placed():
+                return
+            with writing(self._engine) as connection:
+                number = self._place_some(connection)
+            if number < _PLACED_AT_ONCE:
+                return
+            self._pause(_PAUSE_S)
+
+    def place_without_waiting(self, connection: sa.Connection, portal: int, contacts: Collection[str]) -> None:
+        """Take the stored events of these contacts for no reason to look."""
+        theirs = _unplaced(events.c.portal == portal, events.c.contact.in_(contacts))
+        connection.execute(sa.update(events).where(theirs).values(placed=_YES))
 
     def look_at(self, connection: sa.Connection, portal: int, contacts: Iterable[str], *, due: int) -> None:
         """Let contacts wait without an event; one that waits already does not wait longer."""
-        rows = {(portal, contact): _waiting_row(portal, contact, due=due, since=due) for contact in contacts}
-        self._wait(connection, rows)
+        self._wait(connection, {(portal, contact): (due, due) for contact in contacts})
 
-    def _accept(self, batches: Sequence[_Batch]) -> Sequence[Accepted]:
-        """Store the events of several requests in one transaction."""
-        # In one order everywhere, or two receivers with the same duplicates would wait for each other.
-        places = sorted({_place(event): event for batch in batches for event in batch.events}.items())
-        now = self._clock()
+    def _store(self, requests: Sequence[tuple[Rows, Rows]]) -> Sequence[tuple[int, int]]:
+        """Insert the rows of whole requests, the sound and the malformed; how many of either were new, of each."""
+        insert = self._insert_events.run
         with writing(self._engine) as connection:
-            known = self._known(connection, [place for place, _ in places])
-            new = {place: event for place, event in places if place not in known}
-            self._insert_events.run(connection, [_row(event, now) for event in new.values()])
-            rows = _rows_to_wait(new, batches, now)
-            self._wait(connection, rows)
-        self._known_portals |= {portal for portal, _ in rows}
-        return [_count(batch, new) for batch in batches]
+            return [(insert(connection, sound), insert(connection, malformed)) for sound, malformed in requests]
 
-    def _known(self, connection: sa.Connection, places: Iterable[tuple[int, str]]) -> set[tuple[int, str]]:
-        """Pick the events that are stored already.
+    def _is_all_placed(self) -> bool:
+        with reading(self._engine) as connection:
+            return connection.scalar(sa.select(events.c.id).where(events.c.placed == _NO).limit(1)) is None
 
-        PostgreSQL may store one between this look and the insert; its contact is then looked at once more, no harm.
-        """
-        known: set[tuple[int, str]] = set()
-        for portal, group in itertools.groupby(places, key=operator.itemgetter(0)):
-            keys = many(self._engine, [key for _, key in group])
-            found = connection.execute(self._known_keys, {"_portal": portal, "_keys": keys})
-            known.update((portal, key) for (key,) in found)
-        return known
-
-    def _wait(self, connection: sa.Connection, rows: _RowsToWait) -> None:
+    def _place_some(self, connection: sa.Connection) -> int:
+        query = (
+            sa.select(events.c.id, events.c.portal, events.c.contact, events.c.due, events.c.received_at)
+            .where(events.c.placed == _NO)
+            .order_by(events.c.id)
+            .limit(_PLACED_AT_ONCE)
+            .with_for_update(skip_locked=True)  # PostgreSQL: another worker is placing those
+        )
+        rows = connection.execute(query).all()
         if rows:
-            self._know_portals(connection, {portal for portal, _ in rows})
-            self._insert_waiting.run(connection, [row for _, row in sorted(rows.items())])
+            waits: dict[tuple[int, str], Moments] = {}
+            for _, portal, contact, due, received_at in rows:
+                if contact is not None and due is not None:
+                    waits[portal, contact] = min(waits.get((portal, contact), (due, received_at)), (due, received_at))
+            self._wait(connection, waits)
+            ids = [row.id for row in rows]
+            connection.execute(sa.update(events).where(events.c.id.in_(ids)).values(placed=_YES))
+            _log.debug("inbox.placed", events=len(rows), contacts=len(waits))
+        return len(rows)
 
-    def _know_portals(self, connection: sa.Connection, named: set[int]) -> None:
-        new = named - self._known_portals
-        if new:
-            rows = [{"portal": portal, "calls": [], "searches": []} for portal in sorted(new)]
-            connection.execute(insert_into(self._engine, portals).on_conflict_do_nothing(), rows)
+    def _wait(self, connection: sa.Connection, waits: Mapping[tuple[int, str], Moments]) -> None:
+        if waits:
+            self._know_portals(connection, {portal for portal, _ in waits})
+            rows = [(portal, contact, due, since, 1, 0) for (portal, contact), (due, since) in sorted(waits.items())]
+            self._insert_waiting.run(connection, rows)
 
-
-def _rows_to_wait(new: Mapping[tuple[int, str], Event], batches: Sequence[_Batch], now: int) -> _RowsToWait:
-    """Make the waiting rows of the contacts that got a new event; the shortest settling time wins."""
-    rows: dict[tuple[int, str], tuple[object, ...]] = {}
-    for batch in sorted(batches, key=operator.attrgetter("settle_ms"), reverse=True):
-        due = now + batch.settle_ms
-        for event in batch.events:
-            if event.contact is not None and not event.echo and _place(event) in new:
-                portal = event.portal or 0
-                rows[portal, event.contact] = _waiting_row(portal, event.contact, due=due, since=now)
-    return rows
-
-
-def _waiting_row(portal: int, contact: str, *, due: int, since: int) -> tuple[object, ...]:
-    return portal, contact, due, since, 1, 0
+    def _know_portals(self, connection: sa.Connection, named: Iterable[int]) -> None:
+        """Give every portal the row that its turns are counted in."""
+        rows = [{"portal": portal, "calls": [], "searches": []} for portal in sorted(named)]
+        connection.execute(insert_into(self._engine, portals).on_conflict_do_nothing(), rows)
 
 
-def _count(batch: _Batch, new: Mapping[tuple[int, str], Event]) -> Accepted:
-    """Count one request's events; one that two requests brought at the same moment counts for the last of them."""
-    fresh = {_place(event) for event in batch.events if new.get(_place(event)) is event}
-    malformed = sum(new[place].malformed is not None for place in fresh)
-    return Accepted(
-        stored=len(fresh) - malformed, duplicates=len(batch.events) - len(fresh), malformed=malformed
-    )
+def placed(*where: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Narrow a condition to events that are placed: those alone are in the indexes by contact and by time."""
+    return sa.and_(events.c.placed == _YES, *where)
 
 
-def _row(event: Event, now: int) -> tuple[object, ...]:
+def placed_or_not(*where: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Spread a condition over all events, so that an index serves either half."""
+    return placed(*where) | _unplaced(*where)
+
+
+def _unplaced(*where: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Narrow a condition to the few events that are not placed; put so that no other index looks better than theirs."""
+    return sa.and_(events.c.placed == _NO, sa.case((sa.and_(*where), _YES), else_=_NO) == _YES)
+
+
+def _event_row(event: Event, received_at: int, settle_ms: int) -> tuple[object, ...]:
+    due = None if event.echo or event.contact is None else received_at + settle_ms
     return (
-        event.portal or 0, event.key, event.type, event.contact, event.occurred_at, now, event.malformed, event.body
+        event.portal or 0, event.key, event.type, event.contact, event.occurred_at, received_at, due,
+        event.malformed, event.body,
     )  # fmt: skip
 
 
@@ -151,7 +173,3 @@ def _insert_or_wait_again(engine: sa.Engine) -> sa.Insert:
         "dead_at": sa.null(),
     }
     return insert.on_conflict_do_update(index_elements=["portal", "contact"], set_=again)
-
-
-def _place(event: Event) -> tuple[int, str]:
-    return event.portal or 0, event.key

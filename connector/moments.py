@@ -7,7 +7,7 @@ is read and written at the edges only, here.
 import re
 import time
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 Clock = Callable[[], int]
 """Gives the present moment in epoch milliseconds; passed in wherever the present matters, so that tests can move it."""
@@ -29,7 +29,9 @@ _UNITS = {
 _DURATION = re.compile(r"\s*(\d{1,7}(?:\.\d{1,3})?)\s*([a-z]+)\s*", re.IGNORECASE)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _EPOCH_MS = re.compile(r"-?\d{9,15}")
+_EARLIEST_MS = -62_135_596_800_000  # 0001-01-01T00:00:00Z, the first moment that `datetime` can hold
 _LATEST_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z, the last moment that `datetime` can hold
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def system_clock() -> int:
@@ -61,7 +63,7 @@ def read_moment(text: str) -> tuple[int, int] | None:
         return _read_day(text)
     if _EPOCH_MS.fullmatch(text):
         moment = int(text)
-        if not 0 <= moment <= _LATEST_MS:
+        if not _EARLIEST_MS <= moment <= _LATEST_MS:
             return None
         return (moment, moment + DAY) if moment % DAY == 0 else (moment, moment)
     if len(text) < 11 or text[10] not in "Tt ":
@@ -73,7 +75,7 @@ def read_moment(text: str) -> tuple[int, int] | None:
     if parsed.tzinfo is None:
         parsed = parsed.replace(tzinfo=UTC)
     try:
-        moment = round(parsed.timestamp() * 1_000)
+        moment = (parsed - _EPOCH) // timedelta(milliseconds=1)
     except (OverflowError, ValueError):
         return None
     return moment, moment
@@ -89,8 +91,12 @@ def _read_day(text: str) -> tuple[int, int] | None:
 
 
 def write_moment(moment: int) -> str:
-    """Write a moment as HubSpot's API does: ISO 8601, UTC; milliseconds only where there are any."""
-    text = datetime.fromtimestamp(moment / 1_000, tz=UTC).isoformat(timespec="milliseconds")
+    """Write a moment as HubSpot's API does: ISO 8601, UTC; milliseconds only where there are any.
+
+    What lies beyond the years 1 to 9999 (30 days after a date of 9999-12-31, say) is written as their first or last.
+    """
+    within = min(max(moment, _EARLIEST_MS), _LATEST_MS)
+    text = (_EPOCH + timedelta(milliseconds=within)).isoformat(timespec="milliseconds")
     return text.removesuffix("+00:00").removesuffix(".000") + "Z"
 
 

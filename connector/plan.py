@@ -22,7 +22,10 @@ HUBSPOT_ORDER = (
 """HubSpot's own lifecycle stages, low to high. https://knowledge.hubspot.com/records/use-lifecycle-stages"""
 
 STAGE = "lifecyclestage"
+DECIDED_AT = "sk_decided_at"
 _DECISIVE = frozenset({STAGE, "sk_prospect_status", "sk_lead_status", "sk_reason", "sk_rule"})
+_DECIDED_ANEW = frozenset({STAGE, DECIDED_AT})
+"""What each decision settles for itself, whatever an earlier one could not write."""
 _LONGEST_REASON = 1_000
 
 
@@ -36,6 +39,9 @@ class Terms:
     """The pack's stages and their values of `lifecyclestage`."""
     order: tuple[str, ...] = HUBSPOT_ORDER
     """The portal's values of `lifecyclestage`, low to high."""
+    backward_moves: bool = False
+    human_wins_for: int = 0
+    """For how long (milliseconds) a stage that a person set is left as it is."""
     create_deals: bool = True
     erase_contacts: bool = False
     workdays: Workdays = field(default_factory=Workdays)
@@ -68,6 +74,10 @@ class Plan:
     effects: tuple[Effect, ...]
     held: str | None
     """Why the lifecycle stage is left as it is although the rules say otherwise."""
+    is_backward: bool = False
+    """The stage moves back, which HubSpot takes only after it has been cleared."""
+    held_until: int | None = None
+    """When what holds the stage is over."""
 
     @property
     def writes(self) -> dict[str, str]:
@@ -83,24 +93,45 @@ class Plan:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """What becomes of the lifecycle stage: the value to write, or why none is."""
+
+    target: str | None = None
+    held: str | None = None
+    is_backward: bool = False
+    held_until: int | None = None
+
+
 def make_plan(
-    decision: Decision, snapshot: Snapshot, terms: Terms, now: int, unwritten: Mapping[str, str] | None = None
-) -> Plan:
-    """Compare a decision with a snapshot; `unwritten` are values of an earlier decision that HubSpot did not get."""
-    target, held = _stage_move(decision, snapshot.properties.get(STAGE) or "", terms)
-    wanted = {**(unwritten or {}), **decision.set, "sk_reason": decision.because[:_LONGEST_REASON]}
-    wanted["sk_rule"] = decision.rule or ""
-    if target is not None:
-        wanted[STAGE] = target
+    decision: Decision, snapshot: Snapshot, terms: Terms, now: int, unwritten: Mapping[str, str] | None = None,
+    *, theirs_until: int | None = None,
+) -> Plan:  # fmt: skip
+    """Compare a decision with a snapshot.
+
+    `unwritten` are values of an earlier decision that HubSpot did not get; until `theirs_until` a person's stage stays.
+    """
+    current = snapshot.properties.get(STAGE) or ""
+    move = _stage_move(decision, current, terms)
+    if not current and move.target is None and unwritten:
+        move = _Move(unwritten.get(STAGE))  # cleared on its way to a stage that nobody decides any longer
+    if theirs_until is not None and now < theirs_until and move.target not in (None, current):
+        until = write_moment(theirs_until)
+        move = _Move(held=f"a person set HubSpot's stage {current!r}; it stays until {until}", held_until=theirs_until)
+    wanted = {name: value for name, value in (unwritten or {}).items() if name not in _DECIDED_ANEW}
+    wanted |= {**decision.set, "sk_reason": decision.because[:_LONGEST_REASON], "sk_rule": decision.rule or ""}
+    if move.target is not None:
+        wanted[STAGE] = move.target
     properties = dict(_changes(wanted, snapshot))
     if not _DECISIVE.isdisjoint(properties):
-        before = snapshot.properties.get("sk_decided_at") or ""
-        properties["sk_decided_at"] = Change(before, write_moment(now))
+        properties[DECIDED_AT] = Change(snapshot.properties.get(DECIDED_AT) or "", write_moment(now))
     return Plan(
         contact=snapshot.contact,
         properties=properties,
         effects=tuple(_effects(decision, snapshot, terms, now)),
-        held=held,
+        held=move.held,
+        is_backward=move.is_backward,
+        held_until=move.held_until,
     )
 
 
@@ -111,29 +142,37 @@ def _changes(wanted: Mapping[str, str], snapshot: Snapshot) -> Iterator[tuple[st
             yield name, Change(before, after)
 
 
-def _stage_move(decision: Decision, current: str, terms: Terms) -> tuple[str | None, str | None]:
+def _stage_move(decision: Decision, current: str, terms: Terms) -> _Move:
     """Say which stage to write, or why none is: HubSpot takes forward moves only, and a person's move wins."""
     if decision.stage is None:
-        return None, None
+        return _Move()
     target = terms.stages[decision.stage]
     if current in ("", target):
-        return target, None
-    ranks = _ranks(current, target, decision.stage, terms)
-    if ranks is None:
-        return None, f"HubSpot's stage {current!r} is not known to the rules, so {target!r} is not written over it"
-    if ranks[1] < ranks[0]:
-        return None, f"HubSpot's stage {current!r} is ahead of {target!r}, which the rules decided; it stays"
-    return target, None
+        return _Move(target)
+    on_ladder = _is_ahead(_rungs(terms), current, target)
+    in_hubspot = _is_ahead(terms.order, current, target)
+    if on_ladder is None and in_hubspot is None:
+        return _Move(held=f"HubSpot's stage {current!r} is not known to the rules; {target!r} is not written over it")
+    if not (on_ladder if on_ladder is not None else in_hubspot):
+        if in_hubspot:
+            return _Move(held=f"the portal's own order has {current!r} after {target!r}, so HubSpot would not take it")
+        return _Move(target)
+    if on_ladder and decision.backward and terms.backward_moves:
+        return _Move(target, is_backward=True)
+    return _Move(held=f"HubSpot's stage {current!r} is ahead of {target!r}, which the rules decided; it stays")
 
 
-def _ranks(current: str, target: str, stage: str, terms: Terms) -> tuple[int, int] | None:
-    """Rank both stages on the pack's ladder, or, where HubSpot's is not on it, in HubSpot's own order."""
-    on_ladder = [rung for rung, name in enumerate(terms.ladder) if terms.stages.get(name) == current]
-    if on_ladder:
-        return max(on_ladder), terms.ladder.index(stage)
-    if current in terms.order and target in terms.order:
-        return terms.order.index(current), terms.order.index(target)
-    return None
+def _rungs(terms: Terms) -> tuple[str, ...]:
+    """Give the values of `lifecyclestage` from the pack's lowest rung to its highest."""
+    return tuple(terms.stages[name] for name in terms.ladder if name in terms.stages)
+
+
+def _is_ahead(order: tuple[str, ...], current: str, target: str) -> bool | None:
+    """Ask whether the current stage comes after the target; None where the order does not know both."""
+    if current not in order or target not in order:
+        return None
+    last = {stage: place for place, stage in enumerate(order)}
+    return last[current] > last[target]
 
 
 # --- effects ----------------------------------------------------------------------------------------------------------
@@ -164,12 +203,13 @@ def _task(rule: TaskRule | CadenceRule, texts: Mapping[str, Any], terms: Terms, 
         "priority": body.priority,
         "due": _due(rule.due, terms.workdays, now),
         "owner": body.owner,
+        "queue": body.queue,
         "contact_owner": texts["contact"].get("hubspot_owner_id"),
     }
 
 
 def _due(due: Due, workdays: Workdays, now: int) -> int:
-    return workdays.after(now, due.business_days) if due.business_days else now + due.duration
+    return workdays.after(now, due.business_days) if due.business_days else workdays.awake(now + due.duration)
 
 
 def _action(

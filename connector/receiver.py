@@ -11,7 +11,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import flask
@@ -21,16 +21,16 @@ from gunicorn.glogging import Logger
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, RequestTimeout
 
 from connector.errors import StagekeeperError
-from connector.inbox import Inbox
+from connector.inbox import Accepted, Inbox
 from connector.moments import Clock
 from connector.telemetry import Metrics
-from connector.webhook import BodyUnreadable, PortalKey, admit, read_events, verify
+from connector.webhook import BodyUnreadable, PortalKey, Sifted, read_events, sift, verify
 
 LARGEST_BODY = 2 * 1024 * 1024
 _CHUNK = 64 * 1024
 _BODY_SECONDS = 15
 _RETRY_AFTER = "10"
-_SILENT_SECONDS = 10
+_SILENT_SECONDS = 5
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
 
 _log = structlog.get_logger(__name__)
@@ -89,24 +89,22 @@ def _take(parts: ReceiverParts) -> flask.Response:
         events = read_events(raw_body)
     except BodyUnreadable as error:
         return _refuse(parts, 400, error.code, str(error))
-    admission = admit(events, verdict=verdict, keys=parts.keys)
-    accepted = parts.inbox.accept(admission.events, settle_ms=parts.settle_ms)
+    sifted = sift(events, verdict=verdict, keys=parts.keys)
+    accepted = parts.inbox.accept(sifted.kept, settle_ms=parts.settle_ms)
     # Counted after the commit: what is answered 503 comes again and would be counted twice.
-    for (portal, kind), number in admission.received.items():
-        parts.metrics.events_received.labels(portal, kind).inc(number)
-    for reason, number in admission.rejected.items():
-        parts.metrics.events_rejected.labels(reason).inc(number)
-    if accepted.duplicates:
-        parts.metrics.events_duplicate.inc(accepted.duplicates)
-    _log.info(
-        "inbox.accepted",
-        events=len(events),
-        stored=accepted.stored,
-        duplicates=accepted.duplicates,
-        malformed=accepted.malformed,
-        rejected=dict(admission.rejected),
-    )
+    _count(parts.metrics, sifted, accepted)
+    _log.info("webhook.accepted", events=len(events), **asdict(accepted), rejected=dict(sifted.rejected))
     return flask.Response(status=204)
+
+
+def _count(metrics: Metrics, sifted: Sifted, accepted: Accepted) -> None:
+    for (portal, kind), number in sifted.received.items():
+        metrics.events_received.labels(portal, kind).inc(number)
+    for reason, number in sifted.rejected.items():
+        metrics.events_rejected.labels(reason).inc(number)
+    if accepted.malformed:
+        metrics.events_rejected.labels("malformed").inc(accepted.malformed)
+    metrics.events_duplicate.inc(accepted.duplicates)
 
 
 def _read_body(request: flask.Request) -> bytes:

@@ -9,11 +9,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from connector.config import Config, Portal
+from connector.config import Config, Portal, load_config, named_packs
 from connector.errors import FilesInvalid
 from connector.hubspot.budget import BudgetState, BudgetStore, CallBudget, Limits
 from connector.hubspot.client import HubSpotPortal
 from connector.hubspot.failure import HubSpotError, PortalTrouble
+from connector.hubspot.meaning import Meaning
 from connector.hubspot.transport import CallSeen
 from connector.inbox import Inbox
 from connector.moments import HOUR, Clock, system_clock
@@ -75,6 +76,14 @@ def load_packs(config: Config) -> tuple[dict[int, Pack], list[Problem]]:
     return packs, sorted(problems)
 
 
+def every_problem(path: Path) -> list[Problem]:
+    """Give every problem of a configuration and of the packs that it names, also when it is broken itself."""
+    config, problems = load_config(path)
+    if config is not None:
+        return sorted({*problems, *load_packs(config)[1]})
+    return sorted({*problems, *(problem for pack in named_packs(path) for problem in load_pack(pack)[1])})
+
+
 def _unmapped_stages(pack: Pack, portal: Portal) -> list[Problem]:
     """Find stages of the ladder for which the portal names no lifecycle stage."""
     missing = [stage for stage in pack.ladder if stage not in portal.stages]
@@ -106,7 +115,9 @@ def portal_keys(portals: Sequence[Portal]) -> tuple[PortalKey, ...]:
     )
 
 
-def open_services(config: Config, *, metrics: Metrics, clock: Clock = system_clock) -> Services:
+def open_services(
+    config: Config, *, metrics: Metrics, clock: Clock = system_clock, sleep: Callable[[float], None] = time.sleep
+) -> Services:
     """Open the database and build the services of every portal; raises FilesInvalid or DatabaseUnavailable."""
     packs = checked_packs(config)
     engine = open_database(config.database)
@@ -116,7 +127,7 @@ def open_services(config: Config, *, metrics: Metrics, clock: Clock = system_clo
     portals = {
         portal.id: _portal_services(
             portal, packs[portal.id], config=config, engine=engine, inbox=inbox, budgets=budgets, metrics=metrics,
-            clock=clock, random=random,
+            clock=clock, sleep=sleep, random=random,
         )
         for portal in config.portals
     }  # fmt: skip
@@ -127,7 +138,8 @@ def open_services(config: Config, *, metrics: Metrics, clock: Clock = system_clo
 
 
 def open_hubspot(
-    portal: Portal, *, store: BudgetStore, clock: Clock = system_clock, metrics: Metrics | None = None
+    portal: Portal, *, store: BudgetStore, clock: Clock = system_clock, metrics: Metrics | None = None,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[HubSpotPortal, CallBudget]:
     """Build the client of one portal with its call budget; opens no connection yet."""
     limits = Limits(
@@ -136,7 +148,7 @@ def open_hubspot(
         reserve=portal.limits.reserve,
         time_zone=portal.calendar.time_zone,
     )
-    budget = CallBudget(portal=portal.id, limits=limits, store=store, clock=clock, sleep=time.sleep)
+    budget = CallBudget(portal=portal.id, limits=limits, store=store, clock=clock, sleep=sleep)
     hubspot = HubSpotPortal(
         portal=portal.id,
         access_token=portal.access_token.get_secret_value(),
@@ -144,6 +156,7 @@ def open_hubspot(
         api_version=portal.api_version,
         budget=budget,
         clock=clock,
+        sleep=sleep,
         on_call=_counting(metrics) if metrics else None,
     )
     return hubspot, budget
@@ -151,9 +164,9 @@ def open_hubspot(
 
 def _portal_services(  # noqa: PLR0913 - the one place where a portal's parts meet
     portal: Portal, pack: Pack, *, config: Config, engine: sa.Engine, inbox: Inbox, budgets: BudgetStore,
-    metrics: Metrics, clock: Clock, random: Callable[[], float],
+    metrics: Metrics, clock: Clock, sleep: Callable[[float], None], random: Callable[[], float],
 ) -> PortalServices:  # fmt: skip
-    hubspot, budget = open_hubspot(portal, store=budgets, clock=clock, metrics=metrics)
+    hubspot, budget = open_hubspot(portal, store=budgets, clock=clock, metrics=metrics, sleep=sleep)
     recorder = Recorder(engine, portal=portal.id, pack=pack.name, pack_hash=pack.hash, wanted=Wanted.by(pack))
     live = portal.mode == "live"
     pipeline = Pipeline(
@@ -178,34 +191,49 @@ class StageTerms:
             portal=portal.id,
             ladder=pack.ladder,
             stages=portal.stages,
+            backward_moves=portal.allow.backward_moves,
+            human_wins_for=portal.human_wins_for,
             create_deals=portal.allow.create_deals,
             erase_contacts=portal.allow.erase_contacts,
             workdays=Workdays(
                 time_zone=portal.calendar.time_zone,
                 days=frozenset(portal.calendar.working_days),
                 holidays=portal.calendar.holidays,
+                quiet=(quiet.from_, quiet.to) if (quiet := portal.calendar.quiet_hours) else None,
             ),
         )
 
     def __call__(self) -> Terms:
-        """Give the terms of now; HubSpot's own order stands in while the portal's cannot be read."""
+        """Give the terms of now; raises HubSpotError while the portal's stages were never read."""
         now = self._clock()
         if self._read_at is None or now - self._read_at > HOUR:
-            self._read_at = now
-            order = self._order()
+            try:
+                order = self._order()
+            except PortalTrouble:
+                raise
+            except HubSpotError:
+                if self._read_at is None:
+                    raise
+                return self._terms  # as they were an hour ago; tried again with the next claim
             self._terms = replace(self._terms, order=order)
+            self._read_at = now
         return self._terms
 
     def _order(self) -> tuple[str, ...]:
-        try:
-            definition = self._hubspot.properties.definition("contacts", STAGE)
-        except PortalTrouble:
-            raise
-        except HubSpotError:
-            return HUBSPOT_ORDER
+        """Read the portal's lifecycle stages, low to high; raises PortalTrouble when the configuration names others."""
+        definition = self._hubspot.properties.definition("contacts", STAGE)
         options = [option for option in (definition or {}).get("options") or () if isinstance(option, dict)]
         ordered = sorted(options, key=lambda option: int(option.get("displayOrder") or 0))
-        return tuple(str(option.get("value")) for option in ordered) or HUBSPOT_ORDER
+        order = tuple(str(option.get("value")) for option in ordered) or HUBSPOT_ORDER
+        used = [self._terms.stages[name] for name in self._terms.ladder if name in self._terms.stages]
+        missing = [stage for stage in used if stage not in order]
+        if missing:
+            cure = "correct `stages:` of the portal in the configuration, or make the stage in HubSpot"
+            found = f"the portal has no lifecycle stage {', '.join(map(repr, missing))}; it has: {', '.join(order)}"
+            meaning = Meaning(kind="invalid", message=found)
+            text = f"HubSpot portal {self._hubspot.portal}: {found}; {cure}"
+            raise PortalTrouble(text, meaning=meaning, cure=cure)
+        return order
 
 
 def _counting(metrics: Metrics) -> Callable[[CallSeen], None]:

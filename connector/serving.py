@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,8 @@ from connector import __version__
 from connector.config import Config
 from connector.errors import StagekeeperError
 from connector.inbox import Inbox
-from connector.moments import system_clock
+from connector.moments import SECOND, system_clock
+from connector.parts import PART_OF
 from connector.portals import Portals
 from connector.receiver import Check, ReceiverParts, create_app, gunicorn_options
 from connector.services import checked_packs, portal_keys
@@ -28,7 +30,8 @@ from connector.store.engine import open_database, reading
 from connector.telemetry import MULTIPROCESS_FOLDER, InboxState, build_metrics, render_metrics
 from connector.web.page import make_page
 
-_GRACE_S = 15.0
+_WEBHOOK_WAIT_MS = 4 * SECOND  # then 503: HubSpot waits for five, and delivers again
+_GRACE_S = 8.0
 _YOUNG_S = 3.0
 _RESTART_S = 1.0
 _log = structlog.get_logger()
@@ -39,6 +42,8 @@ def build_app(config: Config) -> flask.Flask:
     packs = checked_packs(config)
     engine = open_database(config.database, migrate=False)
     inbox = Inbox(engine, system_clock, last_attempt=config.worker.attempts)
+    # Engines do not take turns with each other, so a webhook waits no longer than this, whatever the page is doing.
+    hurried = open_database(config.database, migrate=False, busy_timeout_ms=_WEBHOOK_WAIT_MS)
     metrics = build_metrics()
     for pack in {pack.hash: pack for pack in packs.values()}.values():
         metrics.build_info.labels(__version__, f"{pack.name}@{pack.hash[:12]}").set(1)
@@ -46,7 +51,7 @@ def build_app(config: Config) -> flask.Flask:
     return create_app(
         ReceiverParts(
             keys=portal_keys(config.portals),
-            inbox=inbox,
+            inbox=Inbox(hurried, system_clock),
             settle_ms=config.worker.settle,
             clock=system_clock,
             metrics=metrics,
@@ -77,6 +82,25 @@ def _check_database(engine: sa.Engine) -> Check:
     except StagekeeperError as error:
         return Check(ok=False, hint=str(error))
     return Check(ok=True)
+
+
+class AddressTaken(StagekeeperError):
+    """The address of the receiver cannot be listened on."""
+
+    code = "address-taken"
+
+
+def check_address(bind: str) -> None:
+    """Raise AddressTaken when nobody could listen there; gunicorn itself would try for ever."""
+    host, _, port = bind.rpartition(":")
+    host = host.strip("[]")
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, int(port)))
+        except OSError as error:
+            cure = "end what listens there, or choose another address in `server.bind`"
+            raise AddressTaken(f"{bind}: {error.strerror or error}; expected a free address; {cure}") from error
 
 
 class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
@@ -113,7 +137,7 @@ class Tree:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         with tempfile.TemporaryDirectory(prefix="stagekeeper-metrics-") as folder:
-            environment = {**os.environ, MULTIPROCESS_FOLDER: folder}
+            environment = {**os.environ, MULTIPROCESS_FOLDER: folder, PART_OF: str(os.getpid())}
             for name in self._parts:
                 self._start(name, environment)
             code = self._watch(environment)

@@ -93,13 +93,14 @@ def build_metrics() -> Metrics:
 
 def render_metrics(metrics: Metrics, read_inbox: Callable[[], InboxState]) -> bytes:
     """Write the Prometheus text of all processes, with what the inbox holds now."""
+    inbox = CollectorRegistry()
+    inbox.register(_InboxCollector(read_inbox))
+    held = generate_latest(inbox)  # first, because looking into the inbox may sort and count what came in
     registry = metrics.registry
     if MULTIPROCESS_FOLDER in os.environ:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # it is typed in no release
-    inbox = CollectorRegistry()
-    inbox.register(_InboxCollector(read_inbox))
-    return generate_latest(registry) + generate_latest(inbox)
+    return generate_latest(registry) + held
 
 
 class _InboxCollector(Collector):

@@ -1,10 +1,12 @@
 """The inbox as people see it: how much waits, what was given up, and how to try that again or let it go."""
 
-from collections.abc import Collection, Mapping
+import contextlib
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from connector.intake import Intake, placed, placed_or_not
 from connector.moments import DAY, SECOND, Clock
 from connector.store.engine import reading, writing
 from connector.store.tables import events, portals, waiting
@@ -66,12 +68,14 @@ class Shown:
 class WaitingList:
     """Counts, lists, retries, drops and expires what is in the inbox."""
 
-    def __init__(self, engine: sa.Engine, clock: Clock) -> None:
+    def __init__(self, engine: sa.Engine, clock: Clock, intake: Intake) -> None:
         self._engine = engine
         self._clock = clock
+        self._intake = intake
 
     def counts(self) -> Mapping[int, Count]:
         """Count per portal what waits, what is claimed and what was given up."""
+        self._intake.place()
         now = self._clock()
         alive, claimed = waiting.c.dead_at.is_(None), waiting.c.claimed_until > now
         pending = alive & (waiting.c.since <= now)
@@ -110,6 +114,7 @@ class WaitingList:
         after: tuple[int, str] | None = None,
     ) -> tuple[WaitingRow, ...]:
         """List what waits by portal and contact, from behind `after` on: dead letters, the others, or all."""
+        self._intake.place()
         query = _rows().order_by(waiting.c.portal, waiting.c.contact).limit(limit)
         if portal is not None:
             query = query.where(waiting.c.portal == portal)
@@ -122,10 +127,11 @@ class WaitingList:
 
     def show(self, portal: int, contact: str) -> Shown:
         """Show all that the inbox holds about one contact."""
+        self._intake.place()
         one = _rows().where(waiting.c.portal == portal, waiting.c.contact == contact)
         newest = (
             sa.select(*(events.c[name] for name in StoredEvent.__slots__))
-            .where(events.c.portal == portal, events.c.contact == contact)
+            .where(placed_or_not(events.c.portal == portal, events.c.contact == contact))
             .order_by(events.c.id.desc())
             .limit(_SHOWN_EVENTS)
         )
@@ -151,13 +157,16 @@ class WaitingList:
         self, portal: int, contacts: Collection[str], *, connection: sa.Connection | None = None
     ) -> None:
         """Let contacts wait no longer, whatever holds them; a claim of theirs is lost."""
-        where = (waiting.c.portal == portal, waiting.c.contact.in_(contacts))
-        self._run(sa.delete(waiting).where(*where), connection)
+        with self._within(connection) as inside:
+            self._intake.place_without_waiting(inside, portal, contacts)
+            inside.execute(sa.delete(waiting).where(waiting.c.portal == portal, waiting.c.contact.in_(contacts)))
 
     def forget(self, portal: int, contact: str, *, connection: sa.Connection | None = None) -> None:
         """Delete every event of a person who must be erased, and the reason to look at them."""
-        self.drop_waiting(portal, [contact], connection=connection)
-        self._run(sa.delete(events).where(events.c.portal == portal, events.c.contact == contact), connection)
+        theirs = placed_or_not(events.c.portal == portal, events.c.contact == contact)
+        with self._within(connection) as inside:
+            inside.execute(sa.delete(events).where(theirs))
+            self.drop_waiting(portal, [contact], connection=inside)
 
     def expire(self, *, received_before: int) -> int:
         """Delete events that are old and judged, a few thousand at a time; their number, 0 when all are gone.
@@ -169,8 +178,10 @@ class WaitingList:
             waiting.c.contact == events.c.contact,
             waiting.c.since <= events.c.received_at,
         )
-        old = sa.select(events.c.id).where(events.c.received_at < received_before, ~unjudged).limit(_EXPIRED_AT_ONCE)
-        return self._run(sa.delete(events).where(events.c.id.in_(old)), None)
+        old = placed(events.c.received_at < received_before, ~unjudged)
+        some = sa.select(events.c.id).where(old).limit(_EXPIRED_AT_ONCE)
+        with writing(self._engine) as connection:
+            return connection.execute(sa.delete(events).where(events.c.id.in_(some))).rowcount
 
     def _change(self, statement: sa.Update | sa.Delete, *, portal: int | None, contact: str | None) -> int:
         if portal is not None:
@@ -180,13 +191,17 @@ class WaitingList:
         else:
             free = waiting.c.claim.is_(None) | (waiting.c.claimed_until <= self._clock())
             statement = statement.where(waiting.c.contact == contact, free)
-        return self._run(statement, None)
-
-    def _run(self, statement: sa.Update | sa.Delete, connection: sa.Connection | None) -> int:
-        if connection is not None:
+        self._intake.place()
+        with writing(self._engine) as connection:
             return connection.execute(statement).rowcount
+
+    @contextlib.contextmanager
+    def _within(self, connection: sa.Connection | None) -> Iterator[sa.Connection]:
+        if connection is not None:
+            yield connection
+            return
         with writing(self._engine) as own:
-            return own.execute(statement).rowcount
+            yield own
 
 
 def _rows() -> sa.Select[tuple[object, ...]]:

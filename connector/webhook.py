@@ -1,4 +1,4 @@
-"""Who sent a request, proven from its bytes; and which of its events may be kept. Nothing here touches the world.
+"""Who sent a request, proven from its bytes, and what may be kept of it. Nothing here touches the world.
 
 A request that nobody's secret signed is refused as a whole. In a proven one every event is taken for the portals alone
 whose own secret signed it: whoever owns the secret of one portal cannot write into another.
@@ -10,13 +10,15 @@ import hashlib
 import hmac
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from connector.events import KNOWN_TYPES, BodyUnreadable, Event, read_events
 from connector.moments import MINUTE
 
-__all__ = ["Admission", "BodyUnreadable", "Event", "PortalKey", "Verdict", "admit", "read_events", "verify"]
+__all__ = [
+    "BodyUnreadable", "Event", "PortalKey", "Sifted", "Verdict", "read_events", "sift", "verify",
+]  # fmt: skip
 
 # https://developers.hubspot.com/docs/api/webhooks/validating-requests; the future is bounded too, HubSpot names none.
 _WINDOW = 5 * MINUTE
@@ -56,10 +58,10 @@ class Verdict:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Admission:
-    """The events to keep, and what was counted: received by (portal, type), refused by reason."""
+class Sifted:
+    """The events of a proven request that are kept; all counted by (portal, type), the rest by why they are left."""
 
-    events: tuple[Event, ...]
+    kept: Sequence[Event]
     received: Mapping[tuple[str, str], int]
     rejected: Mapping[str, int]
 
@@ -74,41 +76,45 @@ def verify(headers: Headers, raw_body: bytes, *, method: str, keys: Sequence[Por
     return _refused("signature_missing")
 
 
-def admit(events: Iterable[Event], *, verdict: Verdict, keys: Sequence[PortalKey]) -> Admission:
-    """Sort the events of a proven request: which are kept, and what is counted."""
+def sift(events: Iterable[Event], *, verdict: Verdict, keys: Sequence[PortalKey]) -> Sifted:
+    """Pick the events to keep: malformed, or about a contact of a portal whose own secret signed them."""
     apps = {key.portal: None if key.app_id is None else str(key.app_id) for key in keys}
+    # Without a choice, what names no portal belongs to the one whose secret signed it, else to none.
+    only = next(iter(verdict.portals)) if len(verdict.portals) == 1 else 0
     kept: list[Event] = []
-    received: Counter[tuple[str, str]] = Counter()
     rejected: Counter[str] = Counter()
+    received: Counter[tuple[int | None, str]] = Counter()
     for event in events:
-        reason = _reason_to_refuse(event, verdict=verdict, apps=apps)
+        reason = _reason_to_leave(event, verdict=verdict, configured=apps)
         if reason != "portal_mismatch":
-            # Only names that we know become labels: a sender must not be able to make metrics without end.
-            portal = str(event.portal) if event.portal in apps else "unknown"
-            received[portal, event.type if event.type in KNOWN_TYPES else "unknown"] += 1
+            received[event.portal, event.type] += 1
         if reason is not None:
             rejected[reason] += 1
-        if event.malformed is not None and reason == "malformed":
-            kept.append(event if event.portal is not None else event._replace(portal=_only(verdict.portals)))
-        elif reason is None and event.contact is not None:
-            own = event.app is not None and event.app == apps[event.portal or 0]
-            kept.append(event._replace(echo=True) if own else event)
-    return Admission(events=tuple(kept), received=received, rejected=rejected)
+        elif event.portal is None:
+            kept.append(event._replace(portal=only))
+        elif event.contact is not None or event.malformed is not None:
+            echo = event.app is not None and event.app == apps[event.portal]
+            kept.append(event._replace(echo=True) if echo else event)
+    return Sifted(kept=kept, received=_labelled(received, apps), rejected=rejected)
 
 
-def _reason_to_refuse(event: Event, *, verdict: Verdict, apps: Mapping[int, str | None]) -> str | None:
-    if event.portal is not None and event.portal not in apps:
+def _labelled(received: Mapping[tuple[int | None, str], int], known: Collection[int]) -> Mapping[tuple[str, str], int]:
+    """Name what was counted by names that we know: a sender must not be able to make metrics without end."""
+    labelled: Counter[tuple[str, str]] = Counter()
+    for (portal, kind), number in received.items():
+        labels = str(portal) if portal in known else "unknown", kind if kind in KNOWN_TYPES else "unknown"
+        labelled[labels] += number
+    return labelled
+
+
+def _reason_to_leave(event: Event, *, verdict: Verdict, configured: Collection[int]) -> str | None:
+    if event.portal is None:
+        return None  # malformed, and kept as such
+    if event.portal not in configured:
         return "portal_unknown"
-    if event.portal is not None and event.portal not in verdict.portals:
+    if event.portal not in verdict.portals:
         return "portal_mismatch"
-    if event.malformed is not None:
-        return "malformed"
-    return None if event.type in KNOWN_TYPES else "type_unknown"
-
-
-def _only(portals: frozenset[int]) -> int:
-    """Name the portal that an event without one must belong to, or 0 when there is a choice."""
-    return next(iter(portals)) if len(portals) == 1 else 0
+    return None if event.type in KNOWN_TYPES or event.malformed is not None else "type_unknown"
 
 
 def _verify_v3(

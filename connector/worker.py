@@ -6,6 +6,7 @@ contacts. Killing the worker at any moment loses nothing: its lease runs out and
 
 import threading
 import time
+from dataclasses import replace
 
 import structlog
 
@@ -15,7 +16,12 @@ from connector.inbox import Claim, Failure, next_try_at
 from connector.pipeline import Work, moves
 from connector.services import PortalServices, Services
 
+MOST_CONTACTS = 500
+"""In one claim: companies, associations and tasks are pooled over it, so a larger one costs fewer calls."""
 IDLE_S = 0.25
+_FULL = 100
+_PACE_S = 1.0
+"""After a claim that did not fill one call the next is given time to gather; a backlog is never kept waiting."""
 _DATABASE_WAIT_S = 2.0
 _log = structlog.get_logger()
 
@@ -26,6 +32,8 @@ class Worker:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._stopping = threading.Event()
+        self._is_ahead = False
+        """The last claim did not fill one call, and was no second attempt: nothing more lay there."""
 
     def stop(self) -> None:
         """Ask the worker to stop after the claim in hand."""
@@ -36,24 +44,28 @@ class Worker:
         _log.info("worker.started", portals=sorted(self._services.portals))
         while not self._stopping.is_set():
             try:
-                worked = self.work_once()
+                contacts = self.work_once()
             except DatabaseUnavailable as error:
                 _log.error("worker.database_unavailable", error=str(error))
                 self._stopping.wait(_DATABASE_WAIT_S)
                 continue
-            if not worked:
+            if not contacts:
                 self._stopping.wait(IDLE_S)
+            elif self._is_ahead:
+                self._stopping.wait(_PACE_S)
         _log.info("worker.stopped")
 
-    def work_once(self) -> bool:
-        """Work off one claim; False when there was nothing to claim."""
-        settings = self._services.config.worker
-        claim = self._services.inbox.claim(lease_ms=settings.lease, portals=frozenset(self._services.portals))
+    def work_once(self) -> int:
+        """Work off one claim and give the number of its contacts; 0 when there was nothing to claim."""
+        claim = self._services.inbox.claim(
+            lease_ms=self._services.config.worker.lease, limit=MOST_CONTACTS, portals=frozenset(self._services.portals)
+        )
         if claim is None:
-            return False
+            return 0
+        self._is_ahead = len(claim.contacts) < _FULL and all(held.attempts == 1 for held in claim.contacts)
         with structlog.contextvars.bound_contextvars(claim=claim.token, portal=claim.portal):
             self._work(claim, self._services.portals[claim.portal])
-        return True
+        return len(claim.contacts)
 
     def _work(self, claim: Claim, portal: PortalServices) -> None:
         started = time.perf_counter()
@@ -68,9 +80,21 @@ class Worker:
             raise
         except Exception as error:  # noqa: BLE001 - one of the three places: the worker outlives whatever a contact does to it
             _log.exception("claim.failed", contacts=len(claim.contacts))
-            self._fail(claim, error)
+            self._give_back(claim, portal, error)
         else:
             self._told(claim, portal, work, time.perf_counter() - started)
+
+    def _give_back(self, claim: Claim, portal: PortalServices, error: Exception) -> None:
+        """Work off each contact by itself, so that only the one that broke the claim fails."""
+        if len(claim.contacts) == 1:
+            self._fail(claim, error)
+            return
+        for held in claim.contacts:
+            alone = replace(claim, contacts=(held,))
+            if self._stopping.is_set():
+                self._services.inbox.release(alone)
+            else:
+                self._work(alone, portal)
 
     def _in_trouble(self, portal: PortalServices, error: HubSpotError) -> None:
         until = error.until if isinstance(error, PortalTrouble) else None
@@ -87,7 +111,10 @@ class Worker:
             )
             for held in claim.contacts
         }
-        self._services.inbox.finish(claim, failed=failed)
+        try:
+            self._services.inbox.finish(claim, failed=failed)
+        except ClaimLost:
+            _log.warning("claim.lost", contacts=len(claim.contacts))
 
     def _told(self, claim: Claim, portal: PortalServices, work: Work, seconds: float) -> None:
         """Count and log what was done."""

@@ -2,23 +2,28 @@
 
 What an earlier attempt intended is first looked for in HubSpot by its marker, and only created when it is not there.
 An answer that leaves open whether something was created leaves the effect intended; the next attempt looks again.
+What goes wrong for one contact stays with it; what goes wrong for the portal costs no contact anything.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from connector.hubspot.client import HubSpotPortal
 from connector.hubspot.deals import DealInput
-from connector.hubspot.failure import HubSpotError, PortalTrouble
+from connector.hubspot.failure import HubSpotError, PortalTrouble, concerns_portal, failure_of
 from connector.hubspot.meaning import Meaning, unclear
-from connector.hubspot.records import CreateAnswer
+from connector.hubspot.records import MARKER, CreateAnswer
 from connector.hubspot.tasks import TaskInput
 from connector.moments import write_moment
 from connector.plan import STAGE, Effect
 from connector.record import Judged, Outcome
+from connector.snapshot import WRITTEN
 
 _OWNER = "hubspot_owner_id"
+_OURS = frozenset({*WRITTEN, MARKER}) - {STAGE}
+_NO_PROPERTY, _NO_OPTION = "PROPERTY_DOESNT_EXIST", "INVALID_OPTION"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +32,8 @@ class Written:
 
     outcomes: Mapping[str, Outcome]
     trouble: PortalTrouble | None = None
+    untried: frozenset[str] = frozenset()
+    """Contacts that only the portal's trouble kept from being done."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -38,25 +45,34 @@ class _Progress:
     confirmed: dict[str, str] = field(default_factory=dict)
     errors: dict[str, Meaning] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
+    doubtful: set[str] = field(default_factory=set)
+    """Contacts of which it is not known what an earlier attempt created: nothing is created for them now."""
 
 
 def carry_out(
-    hubspot: HubSpotPortal, judged: Sequence[Judged], *, default_owner: str | None, still_held: Callable[[], None]
-) -> Written:
+    hubspot: HubSpotPortal, judged: Sequence[Judged], *, default_owner: str | None, still_held: Callable[[], None],
+    now: int,
+) -> Written:  # fmt: skip
     """Carry out the plans of several contacts; `still_held` raises when their claim has been lost meanwhile."""
     writer = _Writer(hubspot, judged, default_owner)
     trouble: PortalTrouble | None = None
-    for step in (writer.look_up, writer.properties, writer.tasks, writer.deals, writer.unsubscribe, writer.erase):
+    steps = (
+        writer.look_up, writer.clear_stages, writer.properties, writer.tasks, writer.deals, writer.unsubscribe,
+        writer.erase,
+    )  # fmt: skip
+    for step in steps:
         still_held()
         try:
             step()
         except PortalTrouble as error:
             trouble = error
-            break
         except HubSpotError as error:
             writer.fail_open(error.meaning)
             break
-    return Written(outcomes=writer.outcomes(trouble), trouble=trouble)
+        trouble = trouble or writer.trouble(now)
+        if trouble is not None:
+            break
+    return writer.result(trouble)
 
 
 class _Writer:
@@ -73,30 +89,65 @@ class _Writer:
     def look_up(self) -> None:
         """Find what an earlier attempt may have created, by markers, through associations."""
         for kind, marked in (("task", self._hubspot.tasks.marked), ("deal", self._hubspot.deals.marked)):
-            doubtful = {
+            intended = {
                 contact: [effect.key for effect in one.held.effects if effect.kind == kind]
                 for contact, one in self._judged.items()
             }
-            contacts = [contact for contact, keys in doubtful.items() if keys]
-            if contacts:
+            contacts = [contact for contact, keys in intended.items() if keys]
+            if not contacts:
+                continue
+            try:
                 there = marked(contacts)
-                for contact in contacts:
-                    found = there.get(contact, {})
-                    self._progress.confirmed |= {key: found[key] for key in doubtful[contact] if key in found}
+            except PortalTrouble:
+                raise
+            except HubSpotError as error:
+                self._progress.doubtful.update(contacts)
+                self._progress.errors |= dict.fromkeys(contacts, error.meaning)
+                continue
+            for contact in contacts:
+                found = there.get(contact, {})
+                self._progress.confirmed |= {key: found[key] for key in intended[contact] if key in found}
+
+    def clear_stages(self) -> None:
+        """Clear the stage of contacts that move back, in a call of its own: HubSpot takes a lower one only then.
+
+        What the next step does not get done is done at the next look, which finds no stage and writes one.
+        https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide
+        """
+        backward = {contact: {STAGE: ""} for contact, one in self._judged.items() if one.plan.is_backward}
+        if backward:
+            answer = self._hubspot.contacts.update(backward)
+            self._progress.gone |= answer.missing
+            self._progress.errors |= answer.failed
 
     def properties(self) -> None:
         """Write the properties that differ, and compare the stage with what came back."""
-        changes = {contact: one.plan.writes for contact, one in self._judged.items() if one.plan.properties}
+        changes = {
+            contact: one.plan.writes
+            for contact, one in self._judged.items()
+            if one.plan.properties and contact not in self._progress.gone
+        }
+        refused = self._update(changes)
+        if refused:
+            self._update({contact: _without(changes[contact], STAGE) for contact in refused})
+
+    def _update(self, changes: Mapping[str, Mapping[str, str]]) -> list[str]:
+        """Write properties, and name the contacts of which HubSpot refuses nothing but the move of the stage."""
+        changes = {contact: values for contact, values in changes.items() if values}
         if not changes:
-            return
+            return []
         answer = self._hubspot.contacts.update(changes)
         for contact, record in answer.found.items():
             self._progress.written[contact] = changes[contact]
             kept = _kept_stage(changes[contact], record)
             if kept is not None:
                 self._progress.held[contact] = f"HubSpot kept the stage {kept!r} instead of {changes[contact][STAGE]!r}"
+        refused = {c: why for c, why in answer.failed.items() if STAGE in changes[c] and _is_refused_move(why)}
+        for contact, why in refused.items():
+            self._progress.held[contact] = f"HubSpot refused the stage {changes[contact][STAGE]!r}: {why}"
         self._progress.gone |= answer.missing
-        self._progress.errors |= answer.failed
+        self._progress.errors |= {contact: why for contact, why in answer.failed.items() if contact not in refused}
+        return list(refused)
 
     def tasks(self) -> None:
         """Create the tasks that are due, those of earlier attempts too; a task is never lost to its owner."""
@@ -117,30 +168,61 @@ class _Writer:
 
     def unsubscribe(self) -> None:
         """Unsubscribe addresses; doing it twice is doing it once."""
-        for _, effect in self._open("unsubscribe"):
-            self._hubspot.contacts.unsubscribe(str(effect.body["email"]))
-            self._progress.confirmed[effect.key] = ""
+        for contact, effect in self._open("unsubscribe"):
+            self._alone(contact, effect, partial(self._hubspot.contacts.unsubscribe, str(effect.body["email"])))
 
     def erase(self) -> None:
         """Erase contacts for good, after everything else about them is done."""
         for contact, effect in self._open("erase"):
-            self._hubspot.contacts.gdpr_delete(contact)
+            if contact not in self._progress.errors:
+                self._alone(contact, effect, partial(self._hubspot.contacts.gdpr_delete, contact))
+
+    def _alone(self, contact: str, effect: Effect, act: Callable[[], None]) -> None:
+        """Do one thing for one contact; what goes wrong with it is no other's concern."""
+        try:
+            act()
+        except PortalTrouble:
+            raise
+        except HubSpotError as error:
+            self._progress.errors.setdefault(contact, error.meaning)
+        else:
             self._progress.confirmed[effect.key] = ""
 
     # --- results ------------------------------------------------------------------------------------------------------
 
+    def trouble(self, now: int) -> PortalTrouble | None:
+        """Tell the trouble of the whole portal from among the errors of contacts."""
+        for meaning in self._progress.errors.values():
+            if concerns_portal(meaning):
+                failure = failure_of(meaning, portal=self._hubspot.portal, endpoint="batch", now=now)
+                return failure if isinstance(failure, PortalTrouble) else None
+            if _not_set_up(meaning):
+                return _not_set_up_trouble(meaning, self._hubspot.portal)
+        return None
+
     def fail_open(self, meaning: Meaning) -> None:
         """Let every contact fail that still has something to be done."""
-        for contact, one in self._judged.items():
-            undone = contact not in self._progress.written and bool(one.plan.properties)
-            if undone or any(True for _ in self._open_of(contact)):
-                self._progress.errors.setdefault(contact, meaning)
+        for contact in self._unfinished():
+            self._progress.errors.setdefault(contact, meaning)
 
-    def outcomes(self, trouble: PortalTrouble | None) -> dict[str, Outcome]:
-        """Give each contact's outcome."""
+    def result(self, trouble: PortalTrouble | None) -> Written:
+        """Give each contact's outcome, and those that the portal's trouble alone kept from being done."""
+        untried: set[str] = set()
         if trouble is not None:
+            errors = self._progress.errors
+            untried = {c for c in self._unfinished() if c not in errors or _is_the_portals(errors[c])}
             self.fail_open(trouble.meaning)
-        return {contact: self._outcome(contact) for contact in self._judged}
+        outcomes = {contact: self._outcome(contact) for contact in self._judged}
+        return Written(outcomes=outcomes, trouble=trouble, untried=frozenset(untried))
+
+    def _unfinished(self) -> list[str]:
+        progress = self._progress
+        return [
+            contact
+            for contact, one in self._judged.items()
+            if contact not in progress.gone
+            and ((one.plan.properties and contact not in progress.written) or self._open_of(contact))
+        ]
 
     def _outcome(self, contact: str) -> Outcome:
         progress, one = self._progress, self._judged[contact]
@@ -162,14 +244,15 @@ class _Writer:
         return [
             (contact, effect)
             for contact in self._judged
+            if contact not in self._progress.doubtful
             for effect in self._open_of(contact)
             if effect.kind == kind
         ]
 
-    def _open_of(self, contact: str) -> Iterable[Effect]:
+    def _open_of(self, contact: str) -> list[Effect]:
         one = self._judged[contact]
         if contact in self._progress.gone:
-            return ()
+            return []
         effects = {effect.key: effect for effect in (*one.held.effects, *one.plan.effects)}
         return [effect for key, effect in effects.items() if key not in self._progress.confirmed]
 
@@ -194,6 +277,8 @@ class _Writer:
             "hs_task_priority": body["priority"].upper(),
             "hs_task_type": body["type"].upper(),
         }
+        if body.get("queue"):
+            properties["hs_queue_membership_ids"] = str(body["queue"])
         owner = self._owner(body)
         return TaskInput(
             key=effect.key, contact=contact, properties={**properties, **({_OWNER: owner} if owner else {})}
@@ -231,11 +316,37 @@ def _deal(contact: str, effect: Effect) -> DealInput:
 
 
 def _without_owner(task: TaskInput) -> TaskInput:
-    properties = {name: value for name, value in task.properties.items() if name != _OWNER}
-    return TaskInput(key=task.key, contact=task.contact, properties=properties)
+    return TaskInput(key=task.key, contact=task.contact, properties=_without(task.properties, _OWNER))
+
+
+def _without(properties: Mapping[str, str], name: str) -> dict[str, str]:
+    return {other: value for other, value in properties.items() if other != name}
 
 
 def _owner_refused(task: TaskInput, answer: CreateAnswer) -> bool:
     """Ask whether HubSpot refused the task while it had an owner, who may have left."""
     failure = answer.failed.get(task.key)
     return failure is not None and failure.kind == "invalid" and _OWNER in task.properties
+
+
+def _is_refused_move(meaning: Meaning) -> bool:
+    """Ask whether nothing but the move of the stage was refused, as opposed to a stage that the portal lacks."""
+    names = {code.name for code in meaning.codes if STAGE in code.properties}
+    return meaning.properties == (STAGE,) and names.isdisjoint({_NO_PROPERTY, _NO_OPTION})
+
+
+def _not_set_up(meaning: Meaning) -> bool:
+    """Ask whether the portal lacks a property that Stagekeeper itself needs, so that no contact can be written."""
+    lacking = {name for code in meaning.codes if code.name == _NO_PROPERTY for name in code.properties}
+    return not lacking.isdisjoint(_OURS)
+
+
+def _not_set_up_trouble(meaning: Meaning, portal: int) -> PortalTrouble:
+    cure = "run `stagekeeper setup`, which makes it; work then goes on by itself"
+    names = ", ".join(meaning.properties[:5])
+    text = f"HubSpot portal {portal} has no property {names}, which Stagekeeper writes; {cure}"
+    return PortalTrouble(text, meaning=meaning, cure=cure)
+
+
+def _is_the_portals(meaning: Meaning) -> bool:
+    return concerns_portal(meaning) or _not_set_up(meaning)

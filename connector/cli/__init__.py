@@ -22,6 +22,8 @@ COMMANDS = {
     "serve": "Run the receiver, the worker and the web page.",
     "worker": "Run a worker alone, beside a `serve` elsewhere.",
     "events": "List, show, retry and drop what waits in the inbox.",
+    "report": "Forecast the open deals of prospects; count who buys, and which rules decide.",
+    "erase": "Remove a person from Stagekeeper's own tables.",
     "sandbox": "Run the practice HubSpot.",
     "demo": "Watch contacts of a practice HubSpot move through their stages.",
 }

@@ -7,12 +7,11 @@ import click
 
 from connector.cli.options import common, output, path_of_config
 from connector.cli.render import print_problems
-from connector.config import load_config
 from connector.errors import UsageError
 from connector.problems import Problem, is_broken
 from connector.rulebook.cases import load_cases
 from connector.rulebook.checking import load_pack
-from connector.services import load_packs
+from connector.services import every_problem
 
 
 @click.command("check")
@@ -41,10 +40,7 @@ def check_configuration() -> Iterator[Problem]:
     if not path.exists() and Path("rules").is_dir():
         yield from check_files((Path("rules"),))
         return
-    config, problems = load_config(path)
-    yield from problems
-    if config is not None:
-        yield from load_packs(config)[1]
+    yield from every_problem(path)
 
 
 def yaml_files(given: tuple[Path, ...]) -> list[Path]:

@@ -27,6 +27,7 @@ from connector.rulebook.shipped import shipped_packs
 from connector.sandbox import Sandbox, SandboxOptions
 from connector.sandbox.people import move_in, story
 from connector.serving import part_command
+from connector.telemetry import configure_logging
 
 _PEOPLE = 20
 _READY_S = 30.0
@@ -73,6 +74,7 @@ def command(seconds: int, forever: bool, pack: str, port: int, seed: int) -> Non
     packs = shipped_packs()
     if pack not in packs:
         raise click.UsageError(f"there is no pack {pack!r}; there is: {', '.join(packs)}")
+    configure_logging("console", "error")
     port = _free_port(port)
     options = SandboxOptions(
         port=0, seed=seed, webhook_url=f"http://127.0.0.1:{port}/webhooks/hubspot", shuffle=True, double_rate=0.05

@@ -25,13 +25,18 @@ class Seen:
     because: str
 
 
+_WORDS = {"subscriber": "contact", "salesqualifiedlead": "prospect"}
+"""How the demo's portal calls the stages of the packs; the others have the same name on both sides."""
+
+
 def row_of(contact: str, properties: Mapping[str, Any], tasks: int) -> Seen:
     """Read a contact's properties."""
+    stage = str(properties.get("lifecyclestage") or "none")
     name = f"{properties.get('firstname') or ''} {properties.get('lastname') or ''}".strip()
     return Seen(
         contact=contact,
         name=name or contact,
-        stage=str(properties.get("lifecyclestage") or "-"),
+        stage=_WORDS.get(stage, stage),
         status=str(properties.get("sk_prospect_status") or properties.get("sk_lead_status") or ""),
         tasks=tasks,
         rule=str(properties.get("sk_rule") or ""),
@@ -66,9 +71,10 @@ class View:
         """Draw the table anew."""
         if self._live is None:
             return
-        table = Table(box=None, header_style="bold", pad_edge=False)
-        for heading in ("contact", "stage", "status", "tasks", "rule", "because"):
-            table.add_column(heading, overflow="ellipsis", no_wrap=True)
+        table = Table(box=None, header_style="bold", pad_edge=False, expand=True)
+        for heading in ("contact", "stage", "status", "tasks", "rule"):
+            table.add_column(heading, no_wrap=True, min_width=len(heading))
+        table.add_column("because", overflow="ellipsis", no_wrap=True, ratio=1)
         for one in seen:
             table.add_row(one.name, one.stage, one.status, str(one.tasks), one.rule, one.because)
         self._live.update(table, refresh=True)

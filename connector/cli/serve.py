@@ -3,6 +3,7 @@
 import click
 
 from connector.cli.options import common, path_of_config, read_config, tell
+from connector.parts import end_with_tree
 from connector.services import checked_packs
 from connector.store.engine import open_database
 from connector.telemetry import configure_logging
@@ -14,14 +15,16 @@ from connector.telemetry import configure_logging
 @common
 def command(no_worker: bool, only: str | None) -> int:
     """Run until told to stop (SIGTERM or Ctrl-C). A broken configuration or pack starts nothing and leaves with 3."""
-    from connector.serving import Tree, part_command, run_receiver  # noqa: PLC0415 - brings the web server
+    from connector.serving import Tree, check_address, part_command, run_receiver  # noqa: PLC0415 - brings the web server
 
     config = read_config()
     checked_packs(config)
     configure_logging(config.log.format, config.log.level)
     if only == "receiver":
+        end_with_tree()
         run_receiver(config)
         return 0
+    check_address(config.server.bind)
     open_database(config.database).dispose()  # migrates once, before the parts start
     path = path_of_config().resolve()
     parts = {"receiver": part_command(path, "serve", "--only", "receiver")}

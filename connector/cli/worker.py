@@ -5,6 +5,7 @@ import signal
 import click
 
 from connector.cli.options import common, read_config
+from connector.parts import end_with_tree
 from connector.services import open_services
 from connector.telemetry import build_metrics, configure_logging
 from connector.worker import Worker
@@ -19,4 +20,5 @@ def command() -> None:
     worker = Worker(open_services(config, metrics=build_metrics()))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
+    end_with_tree()
     worker.run()

@@ -4,6 +4,7 @@ Reading a condition reports every fault in it with its place and gives a conditi
 faulty part, so that one run finds all faults of a file.
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,8 @@ from connector.rulebook.operators import OPERATORS, Test, make_test
 from connector.rulebook.reading import Document, Path_
 
 OBJECTS = ("contact", "company", "deal")
+STATUSES = ("new", "hot", "warm", "cold", "closed", "unverified")
+_PROPERTY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +26,9 @@ class PropertyTest:
 
     object: str
     property: str
-    test: Test = field(compare=False)
+    test: Test
     place: Place = field(compare=False)
-    text: str
+    text: str = field(compare=False)
 
     def course(self, value: str | None) -> Course:
         """Judge a value over time."""
@@ -36,9 +39,9 @@ class PropertyTest:
 class DealsTest:
     """A condition that any associated deal must meet; `no_deal` is its negation."""
 
-    condition: "Condition" = field(compare=False)
+    condition: "Condition"
     place: Place = field(compare=False)
-    text: str
+    text: str = field(compare=False)
 
     def course(self, deals: tuple[Mapping[str, str | None], ...]) -> Course:
         """Judge the deals over time; no deals at all: no."""
@@ -52,7 +55,7 @@ class FactTest:
     fact: str
     answers: tuple[int, int, int]
     place: Place = field(compare=False)
-    text: str
+    text: str = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ class StateTest:
     kind: str
     names: tuple[str | None, ...]
     place: Place = field(compare=False)
-    text: str
+    text: str = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ class StageFor:
 
     duration: int
     place: Place = field(compare=False)
-    text: str
+    text: str = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,12 +201,15 @@ class ConditionReader:
         name = name.strip()
         if of == "contact" and name in self.facts:
             return FactTest(name, (NO, UNKNOWN, YES), self.document.value_place(path), name)
-        cure = nearest(name, self.facts) if of == "contact" else "write `property: {operator: value}`"
-        return self._fault(path, "unknown-fact", f"no fact is called {name!r}", cure=cure)
+        if of != "contact":
+            cure = "write `property: {operator: value}`"
+            return self._fault(path, "wrong-condition", f"{name!r} stands in a condition on deals", "a test", cure)
+        return self._fault(path, "unknown-fact", f"no fact is called {name!r}", cure=nearest(name, self.facts))
 
     def _deals(self, key: str, operand: Any, path: Path_, of: str) -> Condition:
         if of != "contact":
-            return self._fault(path, "wrong-condition", f"{key!r} stands inside a deal's condition")
+            found = f"{key!r} stands inside a condition on deals"
+            return self._fault(path, "wrong-condition", found, cure="write `property: {operator: value}` there")
         inner = self.read(operand, path, of="deal")
         any_deal = DealsTest(inner, self.document.place(path), f"any deal with {inner.text}")
         return any_deal if key == "any_deal" else Not(any_deal)
@@ -219,12 +225,18 @@ class ConditionReader:
         names = operand if isinstance(operand, list) else [operand]
         if not names or not all(name is None or isinstance(name, str) for name in names):
             return self._fault(path, "wrong-operand", f"found {shown(operand)}", f"the name of a {key}, or a list")
-        for name in names:
-            if key != "status" and name is not None and name not in self.ladder:
-                cure = nearest(name, self.ladder)
-                return self._fault(path, "unknown-stage", f"{name!r} is not on the ladder", cure=cure)
+        for number, name in enumerate(names):
+            here: Path_ = (*path, number) if isinstance(operand, list) else path
+            if name is not None and name not in (STATUSES if key == "status" else self.ladder):
+                return self._unknown(key, name, here)
         shown_names = " or ".join("none" if name is None else name for name in names)
         return StateTest(key, tuple(names), place, f"{key} {shown_names}")
+
+    def _unknown(self, key: str, name: str, path: Path_) -> Condition:
+        if key == "status":
+            return self._fault(path, "unknown-status", f"no status is called {name!r}", cure=nearest(name, STATUSES))
+        found = f"{name!r} is not on the ladder"
+        return self._fault(path, "unknown-stage", found, cure=nearest(name, self.ladder))
 
     def _tests(self, key: str, operand: Any, path: Path_, of: str) -> Condition:
         if not isinstance(operand, dict) or not operand:
@@ -241,11 +253,17 @@ class ConditionReader:
             test = make_test(operator, operand, self.settings)
         except OperandError as error:
             return self._operand_fault(path, error)
-        place = self.document.place(path)
         if of == "contact" and key in self.facts:
-            answers = tuple(test.judge(word).at(0) for word in ("no", None, "yes"))
-            return FactTest(key, (answers[0], answers[1], answers[2]), place, f"{key} {test.wanted}")
+            return self._fact_test(key, test, path)
         return self._property(key, test, path, of)
+
+    def _fact_test(self, key: str, test: Test, path: Path_) -> Condition:
+        no, unknown, yes = (test.judge(word).at(0) for word in ("no", None, "yes"))
+        if YES not in (no, unknown, yes):
+            found = f"{key!r} is a fact, and this is never yes for one"
+            cure = f"ask whether it is yes or no; whether it is unknown: `{key}: {{known: false}}`"
+            return self._fault(path, "wrong-operand", found, cure=cure)
+        return FactTest(key, (no, unknown, yes), self.document.place(path), f"{key} {test.wanted}")
 
     def _property(self, key: str, test: Test, path: Path_, of: str) -> Condition:
         object_, dot, name = key.rpartition(".")
@@ -254,6 +272,9 @@ class ConditionReader:
             found = f"{key!r} is no property of the {of} or its company"
             cure = "deals stand inside `any_deal:` or `no_deal:`" if object_ == "deal" else "use `company.` as prefix"
             return self._fault(path[:-1], "unknown-object", found, cure=cure, at_key=True)
+        if not _PROPERTY.fullmatch(name):
+            cure = "write the internal name, which HubSpot shows beside the label: small letters, digits and `_`"
+            return self._fault(path[:-1], "wrong-property", f"{name!r} is no property's name", cure=cure, at_key=True)
         shown_name = key if dot else name
         return PropertyTest(object_, name, test, self.document.place(path), f"{shown_name} {test.wanted}")
 

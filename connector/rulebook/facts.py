@@ -55,6 +55,7 @@ class FactBook:
         self._tests = tests
         self._stage_for = stage_for
         self._asks: dict[str, _Ask] = {}
+        self._made: dict[Condition, str] = {}
         for name, condition in facts.items():
             self._asks[name] = self._compiled(condition)
 
@@ -82,8 +83,9 @@ class FactBook:
             ]
             if len(giving) == 1:
                 return inner.fact, giving[0]
-        name = f"({part.text})"  # no fact of an admin can have a name in brackets
-        if name not in self._asks:
+        name = self._made.get(part)
+        if name is None:  # no fact of an admin can have a name in brackets; two parts may read alike, hence the number
+            name = self._made[part] = f"({len(self._made) + 1}: {part.text})"
             self._asks[name] = self._compiled(part)
         return name, YES
 

@@ -6,13 +6,14 @@ is alive at a time, one lock stands around the whole sequence, and a sequence th
 away. The answer depends on the set of facts alone and is remembered per set. No other module imports the engine.
 """
 
-import contextlib
 import itertools
 import json
 import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import ClassVar
 
 import durable_rules_engine as c_engine
 
@@ -34,16 +35,18 @@ class Engine:
         self._terms = tuple(dict.fromkeys(term for terms in rules.values() for term in terms))
         self._unconditional = frozenset(rule for rule, terms in rules.items() if not terms)
         conditional = {rule: terms for rule, terms in rules.items() if terms}
-        self._rulesets = tuple(_RuleSet(part) for part in _parted(conditional))
-        self._remembered = lru_cache(maxsize=_REMEMBERED)(self._infer)
+        self._remembered = lru_cache(maxsize=_REMEMBERED)(_inference(conditional))
 
     def applicable(self, facts: Mapping[str, int]) -> frozenset[str]:
         """Name the rules whose every fact has the wanted answer."""
-        return self._remembered(frozenset(term for term in self._terms if facts[term[0]] == term[1]))
+        holding = frozenset(term for term in self._terms if facts[term[0]] == term[1])
+        return self._unconditional | self._remembered(holding)
 
-    def _infer(self, holding: frozenset[tuple[str, int]]) -> frozenset[str]:
-        found = [ruleset.applicable(holding) for ruleset in self._rulesets]
-        return self._unconditional.union(*found)
+
+def _inference(rules: Mapping[str, Conjunction]) -> Callable[[frozenset[tuple[str, int]]], frozenset[str]]:
+    """Give the function that asks the C engine; it holds no reference to its `Engine`, so both go at once."""
+    rulesets = tuple(_RuleSet(part) for part in _parted(rules))
+    return lambda holding: frozenset[str]().union(*(ruleset.applicable(holding) for ruleset in rulesets))
 
 
 def _parted(rules: Mapping[str, Conjunction]) -> list[dict[str, Conjunction]]:
@@ -62,8 +65,11 @@ def _parted(rules: Mapping[str, Conjunction]) -> list[dict[str, Conjunction]]:
 class _RuleSet:
     """One rule set of the C engine, made on first use and made anew after a fork or an interruption."""
 
-    _lock = threading.Lock()
-    """One lock for all: the C calls hold the interpreter's lock anyway, so it costs nothing."""
+    _locks: ClassVar[dict[int, threading.Lock]] = {}
+    """One lock per process, as a fork may copy one that is held: the C calls hold the interpreter's lock anyway."""
+    _left: ClassVar[deque[tuple[int, int]]] = deque()
+    """Handles of rule sets that are gone, with their process; freed with the lock held, before the next is made.
+    Not at once: a collection of garbage may come in the middle of another rule set's sequence, on the same thread."""
 
     def __init__(self, rules: Mapping[str, Conjunction]) -> None:
         self._rules = tuple(rules)
@@ -88,13 +94,14 @@ class _RuleSet:
         fact = {key: 1 for term, key in self._keys.items() if term in holding}
         if not fact:
             return []
-        with self._lock:
+        with self._lock_of_process():
             fired = self._fired(self._ready(), fact)
         return [self._rules[int(name[1:])] for name in fired if name != "prime"]
 
     def _ready(self) -> int:
         """Give the handle; a child process never touches a rule set that was made before the fork."""
         if self._handle is None or self._process != os.getpid():
+            self._free()
             self._process = os.getpid()
             handle: int = c_engine.create_ruleset(f"stagekeeper-{next(_names)}", self._definition)
             self._handle = handle
@@ -111,17 +118,21 @@ class _RuleSet:
             raise
         return names
 
-    def unload(self) -> None:
-        """Free the engine's memory: the state first, then the rule set."""
-        with self._lock:
-            if self._handle is not None and self._process == os.getpid():
-                c_engine.delete_state(self._handle, None)
-                c_engine.delete_ruleset(self._handle)
-            self._handle = None
+    @classmethod
+    def _lock_of_process(cls) -> threading.Lock:
+        return cls._locks.setdefault(os.getpid(), threading.Lock())
+
+    def _free(self) -> None:
+        """Free what rule sets that are gone have left: the state first, then the rule set."""
+        while self._left:
+            handle, process = self._left.popleft()
+            if process == os.getpid():
+                c_engine.delete_state(handle, None)
+                c_engine.delete_ruleset(handle)
 
     def __del__(self) -> None:
-        with contextlib.suppress(Exception):  # at interpreter exit the C module may be gone already
-            self.unload()
+        if self._handle is not None:
+            self._left.append((self._handle, self._process))
 
 
 def _run(handle: int, message: str) -> Iterable[str]:

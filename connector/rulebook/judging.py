@@ -4,7 +4,7 @@ Pure: no clock, no I/O. What repeats is remembered, bounded: the answers per pro
 of answers, as a million contacts have a few thousand distinct ones.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -65,8 +65,13 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
-    """Which rules apply. `undetermined`: something unread could still change it."""
+    """Which rules apply. `kept`: the stage stays as it was (min_stay) against what the stage rule says.
 
+    `undetermined`: something unread could still change it.
+    """
+
+    stage: str | None
+    kept: bool
     stage_rule: StageRule | None
     status_rule: StatusRule | None
     facts: Mapping[str, str]
@@ -75,11 +80,6 @@ class Judgement:
     cadences: tuple[CadenceRule, ...]
     actions: tuple[ActionRule, ...]
     undetermined: bool
-
-    @property
-    def stage(self) -> str | None:
-        """Give the decided stage."""
-        return self.stage_rule.stage if self.stage_rule else None
 
     @property
     def status(self) -> str | None:
@@ -117,12 +117,16 @@ class _Section(Generic[_R]):
 
 
 class _Column:
-    """One property with all tests on it, remembering the courses per value."""
+    """One property with all tests on it, remembering per value what they answer."""
 
     def __init__(self, tests: Sequence[PropertyTest]) -> None:
         self._tests = tuple(tests)
+        self.source = f"{self._tests[0].object}.{self._tests[0].property}"
+        self._findings: dict[tuple[str | None, str, bool], tuple[Finding, ...]] = {}
         self._remembered: dict[str | None, tuple[bytes | None, tuple[Course, ...]]] = {}
-        self.unread = (bytes([UNREAD] * len(self._tests)), (_UNREAD,) * len(self._tests))
+        self.unread: tuple[bytes | None, tuple[Course, ...]] = (
+            bytes([UNREAD] * len(self._tests)), (_UNREAD,) * len(self._tests),
+        )  # fmt: skip
 
     def judge(self, value: str | None) -> tuple[bytes | None, tuple[Course, ...]]:
         """Give the answers (None when they depend on the moment) and their courses."""
@@ -136,6 +140,26 @@ class _Column:
             self._remembered[value] = found
         return found
 
+    def findings(self, value: str | None, source: str, now: int, *, is_read: bool) -> tuple[Finding, ...]:
+        """Give the answers with wanted and actual."""
+        key = (value, source, is_read)
+        found = self._findings.get(key)
+        if found is not None:
+            return found
+        constant, courses = self.judge(value) if is_read else self.unread
+        found = tuple(
+            Finding(
+                text=test.text, wanted=test.test.wanted, actual=value, result=WORDS[course.at(now)], source=source,
+                changes_at=course.next_change(now),
+            )
+            for test, course in zip(self._tests, courses, strict=True)
+        )  # fmt: skip
+        if constant is not None:  # what depends on the moment is not remembered
+            if len(self._findings) >= _REMEMBERED:
+                self._findings.clear()
+            self._findings[key] = found
+        return found
+
 
 class Rulebook:
     """A pack with everything compiled that can be; one per process and pack, shared by threads."""
@@ -144,11 +168,11 @@ class Rulebook:
         self.pack = pack
         all_leaves = [leaf for condition in pack.conditions() for leaf in leaves(condition)]
         tests = dict.fromkeys(leaf for leaf in all_leaves if isinstance(leaf, PropertyTest))
-        self._columns = _columns(tests)
+        columns = _columns(tests)
         self._deals = tuple(dict.fromkeys(leaf for leaf in all_leaves if isinstance(leaf, DealsTest)))
         self._stage_for = tuple(dict.fromkeys(leaf for leaf in all_leaves if isinstance(leaf, StageFor)))
-        in_order = [test for (_, _, column) in self._columns for test in column] + list(self._deals)
-        self._judged_columns = tuple((of, name, _Column(column)) for of, name, column in self._columns)
+        in_order = [test for (_, _, column) in columns for test in column] + list(self._deals)
+        self._columns = tuple((of, name, _Column(column)) for of, name, column in columns)
         book = FactBook(
             pack.facts,
             tests={test: place for place, test in enumerate(in_order)},
@@ -161,7 +185,7 @@ class Rulebook:
         self._cadences = _Section(pack.cadences, book)
         self._actions = _Section(pack.actions, book)
         self._book = book
-        self._judgements: dict[tuple[bytes, str | None, str | None, bytes], Judgement] = {}
+        self._judgements: dict[tuple[bytes, str | None, str | None, bytes, bool], Judgement] = {}
 
     def judge(self, subject: Subject, known: Known, now: int) -> tuple[Judgement, int | None]:
         """Say which rules apply to a subject at a moment, and when an answer will next change by itself."""
@@ -170,7 +194,8 @@ class Rulebook:
         stage_for = bytes(
             UNKNOWN if since is None else YES if now >= since + leaf.duration else NO for leaf in self._stage_for
         )
-        key = (answers, known.stage, known.status, stage_for)
+        stays = since is not None and now < since + self.pack.min_stay
+        key = (answers, known.stage, known.status, stage_for, stays)
         judgement = self._judgements.get(key)
         if judgement is None:
             judgement = self._judge(*key)
@@ -179,39 +204,56 @@ class Rulebook:
             self._judgements[key] = judgement
         return judgement, self._earliest(change, judgement, known, now)
 
-    def findings(self, subject: Subject, now: int) -> Iterator[Finding]:
+    def findings(self, subject: Subject, now: int) -> list[Finding]:
         """Give the answer to every condition on a property or a deal, with wanted and actual."""
+        contact, unread = self._contact(subject)
+        company, derived = subject.company, self.pack.derived
+        found: list[Finding] = []
         for of, name, column in self._columns:
-            properties = subject.properties if of == "contact" else subject.company
-            for test in column:
-                value = None if properties is None else properties.get(name)
-                course = _UNREAD if properties is None else test.course(value)
-                yield Finding(
-                    text=test.text, wanted=test.test.wanted, actual=value, result=WORDS[course.at(now)],
-                    source=f"{of}.{name}" if properties is not None else f"{of} (not read)",
-                    changes_at=course.next_change(now),
-                )  # fmt: skip
-        for deals_test in self._deals:
-            yield self._deals_finding(deals_test, subject.deals, now)
+            properties = contact if of == "contact" else company
+            if properties is None or (unread and of == "contact" and name in unread):
+                found += column.findings(None, f"{of} (not read)", now, is_read=False)
+                continue
+            value, source = properties.get(name), column.source
+            if name in derived and value != subject.properties.get(name):
+                source = f"deals, {derived[name].deal_property}"
+            found += column.findings(value, source, now, is_read=True)
+        found += [self._deals_finding(test, subject.deals, now) for test in self._deals]
+        return found
 
     def _deals_finding(self, test: DealsTest, deals: tuple[Properties, ...] | None, now: int) -> Finding:
         course = _UNREAD if deals is None else test.course(deals)
-        names = sorted({tested.property for tested in tested_properties(test.condition)})
-        rows = [", ".join(f"{name} {deal.get(name) or '(empty)'}" for name in names) for deal in deals or ()]
+        rows = []
+        if deals:
+            names = sorted({tested.property for tested in tested_properties(test.condition)})
+            rows = [", ".join(f"{name} {deal.get(name) or '(empty)'}" for name in names) for deal in deals]
         return Finding(
             text=test.text, wanted=test.text, actual="; ".join(rows) or None, result=WORDS[course.at(now)],
             source="deals" if deals is not None else "deals (not read)", changes_at=course.next_change(now),
         )  # fmt: skip
 
+    def _contact(self, subject: Subject) -> tuple[Properties, frozenset[str]]:
+        """Give the contact's properties with those that come from its deals, and those of them that are unread."""
+        derived = self.pack.derived
+        if not derived:
+            return subject.properties, frozenset()
+        own = subject.properties
+        if subject.deals is None:
+            return own, frozenset(name for name in derived if not (own.get(name) or "").strip())
+        deals = subject.deals
+        return {**own, **{name: each.value(own.get(name), deals) for name, each in derived.items()}}, frozenset()
+
     def _answers(self, subject: Subject, now: int) -> tuple[bytes, int | None]:
         parts: list[bytes] = []
         changes: list[int] = []
-        contact, company, deals = subject.properties, subject.company, subject.deals
-        for of, name, column in self._judged_columns:
-            if of == "contact":
-                constant, courses = column.judge(contact.get(name))
+        contact, unread = self._contact(subject)
+        company, deals = subject.company, subject.deals
+        for of, name, column in self._columns:
+            properties = contact if of == "contact" else company
+            if properties is None or (unread and of == "contact" and name in unread):
+                constant, courses = column.unread
             else:
-                constant, courses = column.unread if company is None else column.judge(company.get(name))
+                constant, courses = column.judge(properties.get(name))
             if constant is None:
                 constant = bytes([course.at(now) for course in courses])
                 changes += [change for course in courses if (change := course.next_change(now)) is not None]
@@ -222,12 +264,16 @@ class Rulebook:
             changes += [change for change in (course.next_change(now),) if change is not None]
         return b"".join(parts), min(changes) if changes else None
 
-    def _judge(self, answers: bytes, stage: str | None, status: str | None, stage_for: bytes) -> Judgement:
+    def _judge(
+        self, answers: bytes, stage: str | None, status: str | None, stage_for: bytes, stays: bool
+    ) -> Judgement:
         before = View(answers=answers, stage_for=stage_for, stage=stage, status=status, entered=False)
         facts = self._book.answers(before)
         stage_rule = next(iter(self._stages.applying(facts)), None)
         is_open = self._stages.is_open(facts, stage_rule)
         decided = stage_rule.stage if stage_rule else None
+        kept = stays and self._is_lower(decided, stage)
+        decided = stage if kept else decided
 
         entered = decided != stage
         stage_for = bytes([NO] * len(stage_for)) if entered else stage_for
@@ -242,6 +288,8 @@ class Rulebook:
         facts = self._book.answers(view)
         outputs = (self._values, self._tasks, self._cadences, self._actions)
         return Judgement(
+            stage=decided,
+            kept=kept,
             stage_rule=stage_rule,
             status_rule=status_rule,
             facts={name: WORDS[facts[name]] for name in self.pack.facts},
@@ -252,13 +300,19 @@ class Rulebook:
             undetermined=is_open or any(section.is_open(facts) for section in outputs),
         )
 
+    def _is_lower(self, decided: str | None, before: str | None) -> bool:
+        """Ask whether a move leads down the ladder; leaving the ladder is no move on it."""
+        ladder = self.pack.ladder
+        return decided in ladder and before in ladder and ladder.index(decided) < ladder.index(before)
+
     def _earliest(self, change: int | None, judgement: Judgement, known: Known, now: int) -> int | None:
         """Give the earliest moment after now at which a test's or a stay's answer changes."""
-        if not self._stage_for:
+        if not self._stage_for and not self.pack.min_stay:
             return change
         stayed = known.stage == judgement.stage and known.since is not None
         since = known.since if stayed and known.since is not None else now
-        moments = [since + leaf.duration for leaf in self._stage_for if since + leaf.duration > now]
+        stays = [leaf.duration for leaf in self._stage_for] + [self.pack.min_stay]
+        moments = [since + stay for stay in stays if since + stay > now]
         return min([*moments, *([] if change is None else [change])], default=None)
 
 

@@ -12,7 +12,7 @@ from connector.problems import nearest
 _NUMBER = re.compile(r"[+-]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][+-]?\d{1,3})?")
 _CANONICAL = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?")
 _MOVING = re.compile(r"now(?:\s*([+-])\s*(.+))?", re.IGNORECASE)
-_SETTING = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
+_SETTING = re.compile(r"\$([A-Za-z_][A-Za-z0-9_.-]*)")
 
 Settings = Mapping[str, Any]
 
@@ -59,6 +59,13 @@ def setting(name: str, settings: Settings) -> Any:
     if name not in settings:
         raise OperandError("unknown-setting", f"no setting is called {name!r}", cure=nearest(name, settings))
     return settings[name]
+
+
+def names_setting(operand: Any) -> bool:
+    """Ask whether an operand names a setting, or holds a part that does."""
+    if isinstance(operand, list):
+        return any(names_setting(item) for item in operand)
+    return isinstance(operand, str) and _SETTING.fullmatch(operand.strip()) is not None
 
 
 def folded(text: str) -> str:
@@ -116,7 +123,7 @@ def as_reference(operand: Any, settings: Settings) -> Decimal | Span | Moving:
                 return Moving(0)
             offset = as_duration(match[2].strip(), settings)
             return Moving(offset if match[1] == "+" else -offset)
-        if (span := as_span(operand)) and not as_number(operand):
+        if (span := as_span(operand)) and as_number(operand) is None:
             return span
     if not isinstance(operand, bool | list | dict | type(None)):
         number = as_number(as_text(operand))
@@ -131,6 +138,8 @@ def shown(operand: Any) -> str:
     if isinstance(operand, Moving):
         sign = "-" if operand.offset < 0 else "+"
         return "now" if not operand.offset else f"now {sign} {write_duration(abs(operand.offset))}"
+    if operand == []:
+        return "an empty list"
     if isinstance(operand, list):
         return ", ".join(shown(item) for item in operand[:6]) + (", …" if len(operand) > 6 else "")
     text = repr(operand)

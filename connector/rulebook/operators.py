@@ -4,7 +4,7 @@ A value that cannot be read as what the operator compares ("abc" at least 5) tel
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -36,10 +36,12 @@ class Test:
     """An operator with its operand, ready to judge values."""
 
     operator: str
-    wanted: str
+    operand: str
+    """The operand, settings put in: tests with the same operator and operand are the same test."""
+    wanted: str = field(compare=False)
     """The operator and operand as a person reads them: `at least 5`."""
-    judge: Judge
-    timed: bool = False
+    judge: Judge = field(compare=False)
+    timed: bool = field(default=False, compare=False)
     """Whether the answer depends on the present moment."""
 
 
@@ -55,7 +57,10 @@ def make_test(operator: str, operand: Any, settings: Settings) -> Test:
     def of_any(value: str | None) -> Course:
         return ALWAYS[UNKNOWN] if value is None or not value.strip() else judge(value)
 
-    return Test(operator=operator, wanted=f"{operator.replace('_', ' ')} {wanted}", judge=of_any, timed=timed)
+    return Test(
+        operator=operator, operand=repr(resolved(operand, settings)), wanted=f"{operator.replace('_', ' ')} {wanted}",
+        judge=of_any, timed=timed,
+    )  # fmt: skip
 
 
 def _known(operand: Any) -> Test:
@@ -66,7 +71,7 @@ def _known(operand: Any) -> Test:
     def judge(value: str | None) -> Course:
         return absent if value is None or not value.strip() else present
 
-    return Test(operator="known", wanted="known" if operand else "not known", judge=judge)
+    return Test(operator="known", operand=repr(operand), wanted="known" if operand else "not known", judge=judge)
 
 
 # --- texts ------------------------------------------------------------------------------------------------------------
@@ -87,10 +92,17 @@ def _same(operand: Any) -> Callable[[str], bool]:
         if number is not None:
             return as_number(value) == number
         if span is not None:
-            return as_span(value) == span
+            return _is_during(as_span(value), span)
         return ";" in value and _options(value) == options
 
     return same
+
+
+def _is_during(value: Span | None, wanted: Span) -> bool:
+    """Ask whether a value is this moment, or falls on this day."""
+    if value is None or not wanted.is_day:
+        return value == wanted
+    return wanted.first <= value.first < wanted.end and value.end <= wanted.end
 
 
 def _options(value: str) -> frozenset[str]:
@@ -173,7 +185,12 @@ def _matches(operand: Any, settings: Settings) -> tuple[Callable[[str], Course],
         reason = said.decode() if isinstance(said, bytes) else str(said)
         cure = "RE2 syntax; no look-around or back references"
         raise OperandError("bad-pattern", f"{text!r} is no regular expression ({reason})", cure=cure) from None
-    return _yes_no(lambda value: pattern.search(value.strip()) is not None), text, False
+
+    def found(value: str) -> bool:
+        whole = value.strip().encode(errors="replace").decode()  # RE2 takes no halves of characters
+        return pattern.search(whole) is not None
+
+    return _yes_no(found), text, False
 
 
 # --- numbers and moments ----------------------------------------------------------------------------------------------
@@ -183,22 +200,29 @@ def _compared(kind: str) -> _Maker:
     """Make at_least, at_most, more_than and less_than over numbers, dates and moments."""
 
     def make(operand: Any, settings: Settings) -> tuple[Callable[[str], Course], str, bool]:
-        reference = as_reference(operand, settings)
-        return _comparison(kind, reference), _named(operand, reference, settings), isinstance(reference, Moving)
+        return _against(kind, operand, as_reference(operand, settings), settings)
 
     return make
 
 
 def _timely(kind: str) -> _Maker:
-    """Make before and after: as less_than and more_than, for moments only."""
-    compared = _compared(kind)
+    """Make before and after: as less_than and more_than, for moments only; so a number is epoch milliseconds."""
 
     def make(operand: Any, settings: Settings) -> tuple[Callable[[str], Course], str, bool]:
-        if isinstance(as_reference(operand, settings), Decimal):
+        reference: Decimal | Span | Moving | None = as_reference(operand, settings)
+        if isinstance(reference, Decimal):
+            reference = as_span(as_text(resolved(operand, settings)))
+        if reference is None:
             raise OperandError("wrong-operand", f"found {shown(operand)}", "a date, a moment or `now + 30 days`")
-        return compared(operand, settings)
+        return _against(kind, operand, reference, settings)
 
     return make
+
+
+def _against(
+    kind: str, operand: Any, reference: Decimal | Span | Moving, settings: Settings
+) -> tuple[Callable[[str], Course], str, bool]:
+    return _comparison(kind, reference), _named(operand, reference, settings), isinstance(reference, Moving)
 
 
 def _named(operand: Any, reference: object, settings: Settings) -> str:
@@ -229,28 +253,43 @@ def _numbers(kind: str, value: Decimal | None, wanted: Decimal) -> Course:
 
 
 def _spans(kind: str, value: Span | None, wanted: Span) -> Course:
-    """Compare with a fixed date or moment; a date is later than a moment when its last instant is."""
+    """Compare with a fixed date or moment, by the rules of `_turning`."""
     if value is None:
         return ALWAYS[UNKNOWN]
-    match kind:
-        case "more_than":
-            answer = value.first >= wanted.end if wanted.is_day else max(value.first, value.end - 1) > wanted.first
-        case "less_than":
-            answer = value.end <= wanted.first if value.is_day else value.first < wanted.first
-        case "at_least":
-            answer = value.first >= wanted.first or (value.is_day and value.end > wanted.first)
-        case _:
-            answer = (value.end <= wanted.end) if wanted.is_day and value.is_day else value.first <= wanted.first
-            answer = answer or (wanted.is_day and value.first < wanted.end)
-    return ALWAYS[YES if answer else NO]
+    if wanted.is_day:
+        answer = {
+            "at_least": _last(value) >= wanted.first, "at_most": value.first < wanted.end,
+            "more_than": value.first >= wanted.end, "less_than": _last(value) < wanted.first,
+        }[kind]  # fmt: skip
+        return ALWAYS[YES if answer else NO]
+    later = kind in ("at_least", "more_than")
+    return ALWAYS[YES if (wanted.first < _turning(kind, value)) is later else NO]
 
 
 def _moving(kind: str, value: Span | None, offset: int) -> Course:
-    """Compare with now + offset: later until the present overtakes the value's last instant, earlier from then on."""
+    """Compare with now + offset: later until the present overtakes the value, earlier from then on."""
     if value is None:
         return ALWAYS[UNKNOWN]
-    later = kind in ("more_than", "at_least")
-    return stepping(YES if later else NO, (value.end - offset, NO if later else YES))
+    later = kind in ("at_least", "more_than")
+    return stepping(YES if later else NO, (_turning(kind, value) - offset, NO if later else YES))
+
+
+def _turning(kind: str, value: Span) -> int:
+    """Give the first moment that the value is no longer later than (for at_most, less_than: that it is earlier than).
+
+    A date is a whole day: it is after a moment until it is over, before one once it is over, and at most a moment as
+    soon as it has begun. So a date of today is not before now, and is both at least and at most now.
+    """
+    match kind:
+        case "at_most":
+            return value.first
+        case "more_than":
+            return value.end
+    return _last(value) + 1
+
+
+def _last(value: Span) -> int:
+    return value.end - 1 if value.is_day else value.first
 
 
 def _between(operand: Any, settings: Settings) -> tuple[Callable[[str], Course], str, bool]:

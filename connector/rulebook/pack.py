@@ -1,6 +1,6 @@
 """A rule pack: the shape of its file, and the value that the rest of the product works with."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from connector.problems import Place
 from connector.rulebook.conditions import Condition, DealsTest, StageFor, leaves, tested_properties
-from connector.rulebook.operands import as_text
+from connector.rulebook.operands import as_text, folded
 from connector.rulebook.shape import Shape
 from connector.rulebook.templates import fields
 
@@ -27,6 +27,7 @@ class StageEntry(Shape):
     stage: Name | None
     when: Any = None
     because: str
+    backward: bool = False
 
 
 class StatusEntry(Shape):
@@ -55,7 +56,8 @@ class TaskBody(Shape):
     type: Literal["todo", "call", "email"] = "todo"
     priority: Literal["low", "medium", "high"] = "medium"
     due: str = "2 business days"
-    owner: str = "contact_owner"
+    owner: str | Annotated[list[str], Field(min_length=1)] = "contact_owner"
+    queue: Text | None = None
     effort: Literal["low", "high"] = "low"
 
 
@@ -79,6 +81,7 @@ class CadenceEntry(Shape):
     while_: Any = Field(alias="while")
     every: str
     at_most: int | str | None = None
+    starts_anew_on: list[Name] = []
     task: TaskBody
     afterwards: AfterwardsEntry | None = None
 
@@ -100,6 +103,13 @@ class ActionEntry(Shape):
     do: list[Literal["unsubscribe", "erase"]] | None = None
 
 
+class DerivedEntry(Shape):
+    """Where a contact's property comes from when the contact itself has no value."""
+
+    from_: Annotated[str, Field(alias="from", pattern=r"^deal\.[A-Za-z0-9_]+$")]
+    map: dict[Name, list[Text]] = Field(min_length=1)
+
+
 class PackFile(Shape):
     """A rule pack as it stands in its file."""
 
@@ -108,6 +118,8 @@ class PackFile(Shape):
     description: str = ""
     ladder: list[Name] = Field(min_length=1)
     settings: dict[Name, Setting] = {}
+    derived: dict[Name, DerivedEntry] = {}
+    min_stay: str | None = None
     facts: dict[Name, Any] = {}
     stages: list[StageEntry] = Field(min_length=1)
     statuses: list[StatusEntry] = []
@@ -128,6 +140,8 @@ class StageRule:
     when: Condition
     stage: str | None
     because: str
+    backward: bool
+    """Whether HubSpot's stage may be moved back to this one."""
     place: Place
 
 
@@ -182,6 +196,8 @@ class CadenceRule:
     due: Due
     every: int
     at_most: int | None
+    starts_anew_on: tuple[str, ...]
+    """Contact properties: when one of them changes, the count begins anew."""
     afterwards: Mapping[str, str]
     place: Place
 
@@ -197,6 +213,22 @@ class ActionRule:
     place: Place
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Derived:
+    """A contact property that is taken from the deals where the contact has no value of its own."""
+
+    deal_property: str
+    values: tuple[tuple[str, frozenset[str]], ...]
+    """Each value with the deals' values that stand for it, from the nearest to the furthest."""
+
+    def value(self, own: str | None, deals: Iterable[Mapping[str, str | None]]) -> str | None:
+        """Give the contact's own value, else the furthest that a deal stands for."""
+        if own is not None and own.strip():
+            return own
+        there = {folded(deal.get(self.deal_property) or "") for deal in deals}
+        return next((value for value, names in reversed(self.values) if not there.isdisjoint(names)), None)
+
+
 Rule = StageRule | StatusRule | ValueRule | TaskRule | CadenceRule | ActionRule
 
 
@@ -210,6 +242,9 @@ class Pack:
     hash: str
     ladder: tuple[str, ...]
     settings: Mapping[str, Any]
+    derived: Mapping[str, Derived]
+    min_stay: int
+    """For how long (milliseconds) who has entered a stage is not moved down the ladder; 0: not at all."""
     facts: Mapping[str, Condition]
     stages: tuple[StageRule, ...]
     statuses: tuple[StatusRule, ...]
@@ -232,17 +267,23 @@ class Pack:
     def properties(self, object_: str) -> frozenset[str]:
         """Name the properties of the contact, company or deal that the conditions test."""
         tests = (test for condition in self.conditions() for test in tested_properties(condition))
-        return frozenset(test.property for test in tests if test.object == object_)
+        named = {test.property for test in tests if test.object == object_}
+        if object_ == "deal":
+            named |= {derived.deal_property for derived in self.derived.values()}
+        if object_ == "contact":
+            named |= {name for rule in self.cadences for name in rule.starts_anew_on}
+        return frozenset(named)
 
     @property
     def reads_deals(self) -> bool:
         """Ask whether any condition looks at deals."""
-        return any(isinstance(leaf, DealsTest) for condition in self.conditions() for leaf in leaves(condition))
+        tested = (leaf for condition in self.conditions() for leaf in leaves(condition))
+        return bool(self.derived) or any(isinstance(leaf, DealsTest) for leaf in tested)
 
     @property
     def depends_on_time(self) -> bool:
         """Ask whether the same contact may be decided otherwise at another moment."""
-        if self.cadences:
+        if self.cadences or self.min_stay:
             return True
         for condition in self.conditions():
             if any(isinstance(leaf, StageFor) for leaf in leaves(condition)):

@@ -22,6 +22,7 @@ MAX_BYTES = 1_048_576
 _MAX_VALUES = 100_000
 _MAX_DEPTH = 60
 _YAML_ORG = "tag:yaml.org,2002:"
+_PLAIN = frozenset({"str", "timestamp", "merge", "value", "null", "bool", "int", "float"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,22 +70,33 @@ def read_bytes(raw: bytes, *, file: str) -> tuple[Document | None, list[Problem]
         place = Place(file=file, line=line)
         return None, [Problem(place=place, code="not-utf-8", found="the file is not UTF-8", cure="save it as UTF-8")]
     try:
-        node = YAML(typ="rt", pure=True).compose(text)
+        node = _yaml().compose(text)
     except MarkedYAMLError as error:
         return None, [_syntax_problem(file, error)]
     except (YAMLError, ValueError, RecursionError) as error:
         found = "nested too deeply" if isinstance(error, RecursionError) else f"not YAML ({_first_line(error)})"
-        return None, [_problem(file, "yaml-syntax", found)]
+        return None, [_problem(file, "yaml-syntax", found, cure="close every `[` and `{`, and save it as plain text")]
     if node is None:
         return None, [_problem(file, "empty-file", "the file is empty", cure="`stagekeeper init` writes examples")]
     return _Reader(file).read(node)
+
+
+def _yaml() -> YAML:
+    """Make a parser of YAML 1.2; an anchor that is given anew means the later thing, without a warning."""
+    parser = YAML(typ="rt", pure=True)
+    parser.composer.warn_double_anchors = False
+    return parser
 
 
 def _syntax_problem(file: str, error: MarkedYAMLError) -> Problem:
     mark = error.problem_mark or error.context_mark
     place = Place(file=file, line=mark.line + 1, column=mark.column + 1) if mark else Place(file=file)
     said = error.problem or error.context or "not YAML"
-    cure = "quote texts that hold `: `, `#`, `{` or `%`, and indent with spaces"
+    if said.startswith("but "):
+        said = f"{error.context}, {said}"
+    if said.startswith("found undefined alias"):
+        said = "found an alias that no anchor defines"  # its name is not shown: it may be a secret that begins with `*`
+    cure = "quote texts that hold `: `, `#`, `{`, `*` or `%`, and indent with spaces"
     return Problem(place=place, code="yaml-syntax", found=str(said).strip(), cure=cure)
 
 
@@ -118,7 +130,8 @@ class _Reader:
         self.count += 1
         if self.count > _MAX_VALUES or len(path) > _MAX_DEPTH:
             if not any(problem.code == "too-much" for problem in self.problems):
-                self._report(node, "too-much", "the file unfolds without end (an alias inside itself, or too deep)")
+                found = "the file unfolds without end (an alias inside itself, or too deep)"
+                self._report(node, "too-much", found, "write out what the aliases stand for")
             return None
         if isinstance(node, ScalarNode):
             return self._scalar(node)
@@ -133,10 +146,13 @@ class _Reader:
         data: dict[str, Any] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, ScalarNode):
-                self._report(key_node, "wrong-key", "a key must be a plain word")
+                self._report(key_node, "wrong-key", "a key must be a plain word", "quote texts that begin with `{`")
                 continue
             key = str(key_node.value)
             here = (*path, key)
+            self._check_text(key_node)
+            if str(key_node.tag).removeprefix(_YAML_ORG) not in _PLAIN:
+                self._unsafe(key_node)
             if key in data:
                 first = self.keys[here]
                 found = f"{key!r} stands twice; the first is at {first.line}:{first.column}"
@@ -148,29 +164,37 @@ class _Reader:
 
     def _scalar(self, node: ScalarNode) -> Any:
         text: str = node.value
+        self._check_text(node)
         match str(node.tag).removeprefix(_YAML_ORG):
-            case "str" | "timestamp" | "merge":
+            case "str" | "timestamp" | "merge" | "value":
                 return text
             case "null":
                 return None
-            case "bool":
-                return text.lower() == "true"
+            case "bool":  # `%YAML 1.1` and `!!bool` would make `yes` and `on` one; here they are text
+                return text.lower() == "true" if text.lower() in ("true", "false") else text
             case "int" | "float" as kind:
                 return self._number(text, kind)
         self._unsafe(node)
         return text
 
     def _number(self, text: str, kind: str) -> int | float | str:
-        plain = text.replace("_", "")
+        if "_" in text:
+            return text  # YAML 1.1 only; in 1.2 `12_34` is text
         try:
             if kind == "float":
-                return float(plain.replace(".inf", "inf").replace(".nan", "nan").replace(".NaN", "nan"))
-            return int(plain, 0) if plain.lstrip("+-")[:2].lower() in ("0x", "0o", "0b") else int(plain)
+                return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+            return int(text, 0) if text.lstrip("+-")[:2].lower() in ("0x", "0o", "0b") else int(text)
         except ValueError:
             return text
 
+    def _check_text(self, node: ScalarNode) -> None:
+        """Refuse halves of characters, which an escape such as `\\ud800` makes: no file or service takes them."""
+        if any("\ud800" <= letter <= "\udfff" for letter in node.value):
+            self._report(node, "broken-text", "an escape stands for half a character", "write the character itself")
+
     def _unsafe(self, node: Node) -> None:
-        found = f"the tag {node.tag!s} is not taken"
+        name = f" {node.tag!s}" if str(node.tag).startswith(_YAML_ORG) else ""  # another may be a secret that begins so
+        found = f"the tag{name} is not taken"
         self._report(node, "unsafe-tag", found, "write the plain value")
 
     def _report(self, node: Node, code: str, found: str, cure: str = "") -> None:

@@ -1,6 +1,8 @@
 """From a document to a typed value by a pydantic model, with pydantic's complaints turned into problems."""
 
+import re
 import types
+from dataclasses import replace
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -24,7 +26,22 @@ def shape(model: type[Model], document: Document) -> tuple[Model | None, list[Pr
         return model.model_validate(document.data), []
     except ValidationError as error:
         details = error.errors(include_url=False)
-        return None, [_problem(model, document, detail) for detail in details]
+        return None, _joined([_problem(model, document, detail) for detail in details])
+
+
+def _joined(problems: list[Problem]) -> list[Problem]:
+    """Join what pydantic says of every member of a union about one and the same value."""
+    joined: dict[tuple[object, ...], Problem] = {}
+    for problem in problems:
+        key = (problem.place, problem.code, problem.found) if problem.expected else (problem,)
+        earlier = joined.get(key)
+        expected = problem.expected if earlier is None else f"{earlier.expected} or {_wanted(problem.expected)}"
+        joined[key] = replace(problem, expected=expected)
+    return list(joined.values())
+
+
+def _wanted(expected: str) -> str:
+    return expected.removeprefix("expected ")
 
 
 def _problem(model: type[BaseModel], document: Document, detail: ErrorDetails) -> Problem:
@@ -42,8 +59,19 @@ def _problem(model: type[BaseModel], document: Document, detail: ErrorDetails) -
     code = "wrong-type" if kind.endswith(("_type", "_parsing")) else "wrong-value"
     if "_" not in kind:
         code = kind  # a code of our own, from a PydanticCustomError
-    expected = detail["msg"].replace("Input should be", "expected").replace("Value error, ", "")
-    return Problem(place=document.value_place(path), code=code, found=_shown(detail["input"]), expected=expected)
+    expected = _in_our_words(detail["msg"])
+    at = document.place if detail["loc"][-1:] == ("[key]",) else document.value_place
+    return Problem(place=at(path), code=code, found=_shown(detail["input"]), expected=expected)
+
+
+def _in_our_words(message: str) -> str:
+    if "[A-Za-z0-9_.-]{0,99}" in message:
+        return "expected a name of letters, digits, `_`, `.` and `-`"
+    message = re.sub("^(Input|String|List|Dictionary|Value) should (be )?", "expected ", message)
+    message = re.sub("^Input is not a path for .*$", "expected a path", message.replace("Value error, ", ""))
+    message = re.sub(r"a valid dictionary( or instance of \w+)?", "a mapping", message)
+    message = message.replace("a valid string", "a text").replace("a valid integer", "a whole number")
+    return message.replace("a valid ", "a ")
 
 
 def _shown(value: Any) -> str:

@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from jinja2 import ChainableUndefined, Template, TemplateError, TemplateSyntaxError, nodes
+from jinja2 import ChainableUndefined, Template, TemplateError, nodes
+from jinja2.meta import find_undeclared_variables
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+OBJECTS = frozenset({"contact", "company", "facts", "stage", "status"})
+"""What a text may speak of."""
 _LONGEST = 4_000
 
 
@@ -29,12 +32,16 @@ def _template(text: str, escaping: bool) -> Template:
 
 
 def syntax_error(text: str) -> str | None:
-    """Say what is wrong with a template's syntax; None when nothing is."""
+    """Say what is wrong with a template; None when nothing is."""
     try:
-        _environment(False).parse(text)
-    except TemplateSyntaxError as error:
+        tree = _environment(False).parse(text)
+        _environment(False).from_string(text)
+    except TemplateError as error:
         return error.message or "not a template"
-    return None
+    except (RecursionError, SyntaxError, ValueError):
+        return "nested too deeply"
+    strange = sorted(find_undeclared_variables(tree) - OBJECTS - _environment(False).globals.keys())
+    return f"{strange[0]!r} is none of {', '.join(sorted(OBJECTS))}" if strange else None
 
 
 def fields(text: str) -> frozenset[tuple[str, str]]:

@@ -127,29 +127,17 @@ class Prepared:
         self._columns = columns
         self._one = f"({', '.join('?' * len(columns))})" if compiled.positional else None
 
-    def run(self, connection: sa.Connection, rows: Sequence[tuple[object, ...]]) -> None:
-        """Insert the rows, whose values are in the order of the columns."""
+    def run(self, connection: sa.Connection, rows: Sequence[tuple[object, ...]]) -> int:
+        """Insert the rows, whose values are in the order of the columns; the number of those that took effect."""
         if self._one is None:
-            if rows:
-                named = [dict(zip(self._columns, row, strict=True)) for row in rows]
-                connection.exec_driver_sql(self._text, named)
-            return
+            named = [dict(zip(self._columns, row, strict=True)) for row in rows]
+            return connection.exec_driver_sql(self._text, named).rowcount if named else 0
+        number = 0
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             part = rows[start : start + _ROWS_AT_ONCE]
             text = self._text.replace(self._one, ", ".join([self._one] * len(part)), 1)
-            connection.exec_driver_sql(text, tuple(itertools.chain.from_iterable(part)))
-
-
-def one_of(engine: sa.Engine, column: sa.Column[str], name: str) -> sa.ColumnElement[bool]:
-    """Compare with many values in one parameter (`many` makes it), so that the statement is the same for any number."""
-    if is_sqlite(engine):
-        return column.in_(sa.select(sa.func.json_each(sa.bindparam(name)).table_valued("value").c.value))
-    return column == sa.any_(sa.bindparam(name, type_=postgresql.ARRAY(sa.String)))
-
-
-def many(engine: sa.Engine, values: Sequence[str]) -> object:
-    """Make the parameter for `one_of`."""
-    return _write_json(values) if is_sqlite(engine) else list(values)
+            number += connection.exec_driver_sql(text, tuple(itertools.chain.from_iterable(part))).rowcount
+        return number
 
 
 def insert_into(engine: sa.Engine, table: sa.Table) -> sqlite.Insert | postgresql.Insert:

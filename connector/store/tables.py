@@ -11,6 +11,8 @@ metadata = sa.MetaData(
 
 _Moment = sa.BigInteger
 _CLAIMED = sa.text("claim IS NOT NULL")  # few rows are claimed at a time, and every event writes a row
+# Written while HubSpot waits are only the ends of trees; what is scattered comes when an event is placed.
+_PLACED, _UNPLACED = sa.text("placed = 1"), sa.text("placed = 0")
 _Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
 
 events = sa.Table(
@@ -23,11 +25,14 @@ events = sa.Table(
     sa.Column("contact", sa.String(40), nullable=True, comment="null: the event names no contact"),
     sa.Column("occurred_at", _Moment, nullable=True),
     sa.Column("received_at", _Moment, nullable=False),
+    sa.Column("due", _Moment, nullable=True, comment="when to look at the contact; null: no reason to"),
     sa.Column("malformed", sa.String(200), nullable=True, comment="why the event could not be understood"),
     sa.Column("body", sa.JSON, nullable=False, comment="as HubSpot sent it"),
+    sa.Column("placed", sa.SmallInteger, nullable=False, server_default="0", comment="1: its contact waits for it"),
     sa.UniqueConstraint("portal", "key"),
-    # No index by contact: it would cost every event more than all the rest, for two rare questions (show, erase).
-    sa.Index("ix_events_received_at", "received_at"),
+    sa.Index("ix_events_portal_contact", "portal", "contact", sqlite_where=_PLACED, postgresql_where=_PLACED),
+    sa.Index("ix_events_received_at", "received_at", sqlite_where=_PLACED, postgresql_where=_PLACED),
+    sa.Index("ix_events_unplaced", "placed", "id", sqlite_where=_UNPLACED, postgresql_where=_UNPLACED),
 )
 
 waiting = sa.Table(
@@ -37,7 +42,7 @@ waiting = sa.Table(
     sa.Column("contact", sa.String(40), primary_key=True),
     sa.Column("due", _Moment, nullable=False, comment="not looked at before; also retries and next looks"),
     sa.Column("since", _Moment, nullable=False, comment="when the oldest unjudged event came in"),
-    sa.Column("generation", sa.BigInteger, nullable=False, comment="grows with every event"),
+    sa.Column("generation", sa.BigInteger, nullable=False, comment="grows whenever events come"),
     sa.Column("claim", sa.String(40), nullable=True, comment="the fencing token of the claim that holds it"),
     sa.Column("claimed_until", _Moment, nullable=True),
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
@@ -65,6 +70,8 @@ contacts = sa.Table(
     sa.Column("decided_at", _Moment, nullable=False),
     sa.Column("next_look_at", _Moment, nullable=True),
     sa.Column("gone", sa.String(40), nullable=True, comment="deleted, or the id that it was merged into"),
+    sa.Column("stage_seen", sa.String(80), nullable=True, comment="HubSpot's stage after the last look"),
+    sa.Column("theirs_until", _Moment, nullable=True, comment="until when a person's stage is left as it is"),
     sa.Index("ix_contacts_portal_stage_status", "portal", "stage", "status"),
     sa.Index("ix_contacts_decided_at", "decided_at"),
 )
@@ -109,6 +116,19 @@ effects = sa.Table(
     sa.Column("settled_at", _Moment, nullable=True),
     sa.UniqueConstraint("portal", "key"),
     sa.Index("ix_effects_portal_contact_state", "portal", "contact", "state"),
+    sa.Index("ix_effects_portal_rule", "portal", "rule"),
+)
+
+receipts = sa.Table(
+    "receipts",
+    metadata,
+    sa.Column("id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("portal", sa.BigInteger, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False, comment="of portal and contact: who was erased, unnamed"),
+    sa.Column("reason", sa.String(20), nullable=False, comment="asked, privacy_deletion"),
+    sa.Column("erased_at", _Moment, nullable=False),
+    sa.Column("counts", sa.JSON, nullable=False, comment="how many rows of each table were removed"),
+    sa.Index("ix_receipts_portal_digest", "portal", "digest"),
 )
 
 portals = sa.Table(

@@ -21,7 +21,11 @@ class _Ticket(Generic[Item, Result]):
     results: list[Result]
     error: StagekeeperError | None = None
     alone: bool = False
-    """Those before failed in a way nobody foresaw; one of the items may be at fault, so each answers for itself."""
+    """Work on it and others failed in a way that nobody foresaw; any may be at fault, so each is tried alone."""
+
+    def is_served(self) -> bool:
+        """Ask whether it has come to a result."""
+        return bool(self.results) or self.error is not None
 
 
 class Together(Generic[Item, Result]):
@@ -39,12 +43,13 @@ class Together(Generic[Item, Result]):
         ticket = _Ticket[Item, Result](item, [])
         with self._guard:
             self._gathered.append(ticket)
-        while not (ticket.results or ticket.error):
+        while not ticket.is_served():
             with self._turn:
+                if ticket.is_served():  # by whoever had the turn before
+                    break
                 if ticket.alone:
                     return self._work([item])[0]
-                if not (ticket.results or ticket.error):  # whoever had the turn before may have served this one too
-                    self._serve(self._next())
+                self._serve(self._next())
         if ticket.error is not None:
             raise ticket.error
         return ticket.results[0]
@@ -60,6 +65,9 @@ class Together(Generic[Item, Result]):
         try:
             results = self._work([ticket.item for ticket in tickets])
         except StagekeeperError as error:
+            # It took its time to fail; whoever gathered meanwhile is not kept for as long again.
+            with self._guard:
+                tickets, self._gathered = [*tickets, *self._gathered], []
             for ticket in tickets:
                 ticket.error = error
         else:

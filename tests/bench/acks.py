@@ -2,7 +2,8 @@
 
 `python -m tests.bench.acks [--json]`. Both run under gunicorn with the same settings and are sent the same signed
 batches of 100 events over real sockets. The bare one checks the signature and stores 100 rows in one durable
-transaction, nothing more: no duplicates, no waiting contacts, no malformed events, no metrics, no log.
+transaction, nothing more: no duplicates, no contacts, no malformed events, no metrics, no log. Measured twice: with
+nobody else at work, and while a worker on the same machine and the same database places what comes in.
 """
 
 import argparse
@@ -39,6 +40,7 @@ SECRET = "bench-client-secret-0123456789abcdef"
 URL = "https://hooks.example.com/webhooks/hubspot"
 PORTAL = 4242
 EVENTS = 100
+PROPERTIES = ("sk_intent", "sk_need", "sk_engagement", "lifecyclestage")
 TARGET = 0.5
 
 
@@ -134,18 +136,31 @@ def sign(body: bytes, stamp: str) -> str:
 
 
 def make_requests(number: int, *, contacts: int, seed: int) -> list[bytes]:
-    """Make whole HTTP requests, so that the client costs next to nothing while it is measured."""
+    """Make whole HTTP requests, so that the client costs next to nothing while it is measured.
+
+    A request is what a burst looks like: one write sets several properties of a contact, which gives as many events of
+    the very same moment, and the writes of a batch follow each other within a tenth of a second.
+    """
     chance = random.Random(seed)
     started = system_clock()
-    return [_request(orjson.dumps([_event(chance, started + 50 * at, contacts) for _ in range(EVENTS)]))
-            for at in range(number)]  # fmt: skip
+    return [_request(orjson.dumps(_burst(chance, started + 50 * at, contacts))) for at in range(number)]
 
 
-def _event(chance: random.Random, occurred_at: int, contacts: int) -> dict[str, object]:
+def _burst(chance: random.Random, moment: int, contacts: int) -> list[dict[str, object]]:
+    events = []
+    for _ in range(EVENTS // len(PROPERTIES)):
+        contact = 541_935_488_729 + chance.randrange(contacts)
+        occurred_at = moment - chance.randrange(100)
+        events += [_event(chance, contact, name, occurred_at) for name in PROPERTIES]
+    chance.shuffle(events)
+    return events
+
+
+def _event(chance: random.Random, contact: int, name: str, occurred_at: int) -> dict[str, object]:
     return {
         "eventId": chance.getrandbits(32), "subscriptionId": 7562680, "portalId": PORTAL, "appId": 50780459,
-        "occurredAt": occurred_at - chance.randrange(2_000), "subscriptionType": "contact.propertyChange",
-        "attemptNumber": 0, "objectId": 541_935_488_729 + chance.randrange(contacts), "propertyName": "sk_intent",
+        "occurredAt": occurred_at, "subscriptionType": "contact.propertyChange",
+        "attemptNumber": 0, "objectId": contact, "propertyName": name,
         "propertyValue": "interested", "changeSource": "CRM_UI", "sourceId": "userId:98499705",
     }  # fmt: skip
 
@@ -218,12 +233,33 @@ def _await(port: int) -> None:
     raise SystemExit("the server did not start")
 
 
-def measure(*, rounds: int, number: int, connections: int, threads: int, contacts: int) -> Outcome:
+def place_for_ever(database: Path) -> None:
+    """Do what a worker does before each claim."""
+    inbox = Inbox(open_database(f"sqlite:///{database}"), system_clock)
+    while True:
+        if inbox.claim(lease_ms=60_000) is None:
+            time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def placing(folder: Path) -> Iterator[None]:
+    """Run a process that places what the receiver stores."""
+    command = [sys.executable, "-m", "tests.bench.acks", "--serve", "worker", "--database", str(folder / "receiver.db")]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+def measure(*, rounds: int, number: int, connections: int, threads: int, contacts: int, busy: bool) -> Outcome:
     """Post to the two in turn, so that a busy machine is equally busy for both."""
     rates: dict[str, list[float]] = {"receiver": [], "bare": []}
     took: list[float] = []
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         ports = {kind: stack.enter_context(running(kind, Path(folder), threads=threads)) for kind in rates}
+        if busy:
+            stack.enter_context(placing(Path(folder)))
         for turn in range(rounds + 1):
             requests = make_requests(number, contacts=contacts, seed=turn)
             for kind, port in ports.items():
@@ -252,25 +288,31 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--threads", type=int, default=8)
     parser.add_argument("--contacts", type=int, default=2_000)
-    parser.add_argument("--serve", choices=("receiver", "bare"), help=argparse.SUPPRESS)
+    parser.add_argument("--serve", choices=("receiver", "bare", "worker"), help=argparse.SUPPRESS)
     parser.add_argument("--database", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--bind", help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    if asked.serve == "worker":
+        place_for_ever(asked.database)
     if asked.serve:
         Server(asked.serve, database=asked.database, bind=asked.bind, threads=asked.threads).run()
         return
-    outcome = measure(
-        rounds=asked.rounds,
-        number=asked.requests,
-        connections=asked.connections,
-        threads=asked.threads,
-        contacts=asked.contacts,
-    )
-    print(json.dumps(asdict(outcome)) if asked.json else _table(outcome))
+    outcomes = {
+        name: measure(
+            rounds=asked.rounds, number=asked.requests, connections=asked.connections, threads=asked.threads,
+            contacts=asked.contacts, busy=busy,
+        )
+        for name, busy in (("idle", False), ("a worker is placing", True))
+    }  # fmt: skip
+    if asked.json:
+        print(json.dumps({name: asdict(outcome) for name, outcome in outcomes.items()}))
+    else:
+        print("\n\n".join(_table(name, outcome) for name, outcome in outcomes.items()))
 
 
-def _table(outcome: Outcome) -> str:
+def _table(name: str, outcome: Outcome) -> str:
     return "\n".join((
+        name,
         f"{'server':<10}{'requests/s':>12}{'events/s':>12}",
         f"{'receiver':<10}{outcome.receiver:>12.0f}{outcome.receiver * EVENTS:>12.0f}",
         f"{'bare':<10}{outcome.bare:>12.0f}{outcome.bare * EVENTS:>12.0f}",

@@ -30,6 +30,10 @@ def upgrade() -> None:
         sa.Column("decided_at", sa.BigInteger(), nullable=False),
         sa.Column("next_look_at", sa.BigInteger(), nullable=True),
         sa.Column("gone", sa.String(length=40), nullable=True, comment="deleted, or the id that it was merged into"),
+        sa.Column("stage_seen", sa.String(length=80), nullable=True, comment="HubSpot's stage after the last look"),
+        sa.Column(
+            "theirs_until", sa.BigInteger(), nullable=True, comment="until when a person's stage is left as it is"
+        ),
         sa.PrimaryKeyConstraint("portal", "contact"),
     )
     op.create_index("ix_contacts_decided_at", "contacts", ["decided_at"], unique=False)
@@ -54,26 +58,42 @@ def upgrade() -> None:
         sa.UniqueConstraint("portal", "key", name=op.f("uq_effects_portal_key")),
     )
     op.create_index("ix_effects_portal_contact_state", "effects", ["portal", "contact", "state"], unique=False)
+    op.create_index("ix_effects_portal_rule", "effects", ["portal", "rule"], unique=False)
     op.create_table(
         "events",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("portal", sa.BigInteger(), nullable=False),
         sa.Column(
-            "key",
-            sa.String(length=64),
-            nullable=False,
-            comment="of all deliveries of one change; begins with its time",
+            "key", sa.String(length=64), nullable=False, comment="of all deliveries of one change; begins with its time"
         ),
         sa.Column("type", sa.String(length=80), nullable=False),
         sa.Column("contact", sa.String(length=40), nullable=True, comment="null: the event names no contact"),
         sa.Column("occurred_at", sa.BigInteger(), nullable=True),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("due", sa.BigInteger(), nullable=True, comment="when to look at the contact; null: no reason to"),
         sa.Column("malformed", sa.String(length=200), nullable=True, comment="why the event could not be understood"),
         sa.Column("body", sa.JSON(), nullable=False, comment="as HubSpot sent it"),
+        sa.Column(
+            "placed", sa.SmallInteger(), server_default="0", nullable=False, comment="1: its contact waits for it"
+        ),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("portal", "key", name=op.f("uq_events_portal_key")),
     )
-    op.create_index("ix_events_received_at", "events", ["received_at"], unique=False)
+    placed, unplaced = sa.text("placed = 1"), sa.text("placed = 0")
+    op.create_index(
+        "ix_events_portal_contact",
+        "events",
+        ["portal", "contact"],
+        unique=False,
+        sqlite_where=placed,
+        postgresql_where=placed,
+    )
+    op.create_index(
+        "ix_events_received_at", "events", ["received_at"], unique=False, sqlite_where=placed, postgresql_where=placed
+    )
+    op.create_index(
+        "ix_events_unplaced", "events", ["placed", "id"], unique=False, sqlite_where=unplaced, postgresql_where=unplaced
+    )
     op.create_table(
         "portals",
         sa.Column("portal", sa.BigInteger(), nullable=False),
@@ -90,6 +110,19 @@ def upgrade() -> None:
         sa.Column("watermark", sa.BigInteger(), nullable=True, comment="HubSpot's clock, reconciled up to here"),
         sa.PrimaryKeyConstraint("portal"),
     )
+    op.create_table(
+        "receipts",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("portal", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "digest", sa.String(length=64), nullable=False, comment="of portal and contact: who was erased, unnamed"
+        ),
+        sa.Column("reason", sa.String(length=20), nullable=False, comment="asked, privacy_deletion"),
+        sa.Column("erased_at", sa.BigInteger(), nullable=False),
+        sa.Column("counts", sa.JSON(), nullable=False, comment="how many rows of each table were removed"),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_receipts_portal_digest", "receipts", ["portal", "digest"], unique=False)
     op.create_table(
         "records",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
@@ -118,7 +151,7 @@ def upgrade() -> None:
         sa.Column("contact", sa.String(length=40), nullable=False),
         sa.Column("due", sa.BigInteger(), nullable=False, comment="not looked at before; also retries and next looks"),
         sa.Column("since", sa.BigInteger(), nullable=False, comment="when the oldest unjudged event came in"),
-        sa.Column("generation", sa.BigInteger(), nullable=False, comment="grows with every event"),
+        sa.Column("generation", sa.BigInteger(), nullable=False, comment="grows whenever events come"),
         sa.Column("claim", sa.String(length=40), nullable=True, comment="the fencing token of the claim that holds it"),
         sa.Column("claimed_until", sa.BigInteger(), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),

@@ -1,0 +1,231 @@
+"""`stagekeeper report`: what prospects may bring, who buys, and which rules decide."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import click
+
+from connector.cli.options import common, output, portal_id, read_config, tell
+from connector.cli.progress import ProgressBar
+from connector.cli.render import print_json, print_table
+from connector.config import Config
+from connector.errors import FilesInvalid
+from connector.forecast import Line, Sum
+from connector.moments import system_clock, write_moment
+from connector.problems import is_broken
+from connector.reporting import PortalForecast, PortalRules, forecast_of, rates_of, rules_of
+from connector.rulebook.checking import load_pack
+from connector.services import open_services
+from connector.store.engine import open_database
+from connector.tally import Rate, Rates
+from connector.telemetry import build_metrics
+
+NO_STEP, NO_RULE, HOME = "(no step)", "(no rule)", "(home)"
+_FORECAST = (
+    "step", "prospects", "currency", "deals", "amount", "weighted", "without_amount", "without_probability",
+)  # fmt: skip
+_RATES = ("stage", "ever", "buy_now", "share")
+_RULES = ("rule", "stage", "contacts", "share", "in_pack")
+_PORTAL = click.option("--portal", type=int, metavar="ID", help="The portal; not needed when only one is configured.")
+
+
+@click.group("report")
+@common
+def command() -> None:
+    """Report on a portal; nothing is written, neither in HubSpot nor here."""
+
+
+@command.command("forecast")
+@_PORTAL
+@output("csv")
+@common
+def forecast(portal: int | None, format_: str) -> None:
+    """Sum the open deals of prospects by the step of the sale that was accepted last.
+
+    Prospects are the contacts that Stagekeeper has in the stage "prospect", nobody else; their steps
+    (sk_accepted_step) and deals are read from HubSpot as they are now. A deal that is won or lost does not count, one
+    of two prospects counts once, with the one who is further on. "weighted" is the amount times the probability, of
+    the deal or else of its stage. Currencies are summed apart. In CSV, the number of prospects stands in the first line
+    of each step, and the lines of "total" come last.
+    """
+    config, portal = _begin(portal)
+    services = open_services(config, metrics=build_metrics())
+    with ProgressBar() as progress:
+        found = forecast_of(services.engine, services.portals[portal].hubspot, progress)
+    if format_ == "json":
+        print_json({**_head("forecast", portal), **_forecast_data(found)})
+    elif format_ == "csv":
+        _print_csv(_FORECAST, [row for line in _lines(found) for row in _forecast_rows(*line)])
+    else:
+        rows = [row for line in _lines(found) for row in _forecast_rows(*line, money="{:,.2f}")]
+        _print_numbers([name.replace("_", " ") for name in _FORECAST], rows, numbers=(1, 3, 4, 5, 6, 7))
+    _tell_gaps(found)
+
+
+@command.command("rates")
+@_PORTAL
+@output("csv")
+@common
+def rates(portal: int | None, format_: str) -> None:
+    """Count who ever was a lead or a prospect, and how many of them buy now; the closing rate is that of prospects.
+
+    Somebody buys whose lifecycle stage was customer or evangelist when last looked at, or of whom the last decision
+    says so (the fact "customer" or "client"). Contacts that were merged count as one.
+    """
+    config, portal = _begin(portal)
+    with ProgressBar() as progress:
+        found = rates_of(open_database(config.database), portal, progress)
+    each = (found.lead, found.prospect)
+    if format_ == "json":
+        print_json({**_head("rates", portal), **_rates_data(found)})
+    elif format_ == "csv":
+        _print_csv(_RATES, [(rate.stage, rate.ever, rate.buy_now, _plain(rate.share)) for rate in each])
+    else:
+        rows = [(rate.stage, rate.ever, rate.buy_now, _percent(rate.share)) for rate in each]
+        _print_numbers(("ever", "contacts", "buy now", "share"), rows, numbers=(1, 2, 3))
+        click.echo(f"closing rate {_percent(found.closing_rate)}")
+
+
+@command.command("rules")
+@_PORTAL
+@output("csv")
+@common
+def rules(portal: int | None, format_: str) -> None:
+    """Count of how many contacts each rule of the portal's pack is the present reason.
+
+    Rules that never won stand there with 0; rules that only earlier versions of the pack had come last.
+    """
+    config, portal = _begin(portal)
+    named = config.portal(portal)
+    pack, problems = load_pack(named.rules) if named else (None, [])
+    if pack is None or is_broken(problems):
+        raise FilesInvalid(problems)
+    found = rules_of(open_database(config.database), portal, pack)
+    if format_ == "json":
+        print_json({**_head("rules", portal), **_rules_data(found, pack.name, pack.hash)})
+    elif format_ == "csv":
+        rows = [(r.rule, r.stage, r.contacts, _plain(r.share), str(r.in_pack).lower()) for r in found.rules]
+        _print_csv(_RULES, rows)
+    else:
+        texts = [
+            (r.rule or NO_RULE, (r.stage or "none") if r.in_pack else "", r.contacts, _percent(r.share),
+             r.because if r.in_pack else "not a rule of this pack")
+            for r in found.rules
+        ]  # fmt: skip
+        _print_numbers(("rule", "stage", "contacts", "share", "because"), texts, numbers=(2, 3))
+    if found.by_other_version:
+        tell(f"{found.by_other_version} of {found.contacts} contacts were decided by another version of the pack")
+
+
+def _begin(portal: int | None) -> tuple[Config, int]:
+    """Read the configuration and find the portal; the client's log must not stand among the results."""
+    config = read_config()
+    return config, portal_id(config, portal)
+
+
+def _head(report: str, portal: int) -> dict[str, Any]:
+    return {"version": 1, "report": report, "portal": portal, "at": write_moment(system_clock())}
+
+
+# --- forecast ---------------------------------------------------------------------------------------------------------
+
+
+def _lines(found: PortalForecast) -> Iterator[tuple[str, Line]]:
+    yield from ((line.step or NO_STEP, line) for line in found.forecast.lines)
+    yield "total", found.forecast.total
+
+
+def _forecast_rows(name: str, line: Line, money: str = "{:.2f}") -> Iterator[tuple[object, ...]]:
+    """Give the rows of a line, one for each currency; the number of prospects stands in the first."""
+    for number, each in enumerate(line.sums or (Sum(currency=""),)):
+        yield (
+            name, None if number else line.prospects, (each.currency or HOME) if line.sums else None, each.deals,
+            money.format(each.amount), money.format(each.weighted), each.without_amount, each.without_probability,
+        )  # fmt: skip
+
+
+def _forecast_data(found: PortalForecast) -> dict[str, Any]:
+    return {
+        "steps": [{"step": line.step, **_line_data(line)} for line in found.forecast.lines],
+        "total": _line_data(found.forecast.total),
+        "prospects_not_in_hubspot": found.absent,
+    }
+
+
+def _line_data(line: Line) -> dict[str, Any]:
+    sums = [
+        {
+            "currency": each.currency or None, "deals": each.deals, "amount": f"{each.amount:.2f}",
+            "weighted": f"{each.weighted:.2f}", "without_amount": each.without_amount,
+            "without_probability": each.without_probability,
+        }
+        for each in line.sums
+    ]  # fmt: skip
+    return {"prospects": line.prospects, "deals": line.deals, "sums": sums}
+
+
+def _tell_gaps(found: PortalForecast) -> None:
+    """Say what the sums leave out."""
+    sums = found.forecast.total.sums
+    gaps = {
+        "open deals have no amount, or none that can be read": sum(each.without_amount for each in sums),
+        "open deals have no probability, nor has their stage": sum(each.without_probability for each in sums),
+        "prospects are no longer in HubSpot and were left out": found.absent,
+    }
+    for text, number in gaps.items():
+        if number:
+            tell(f"{number} {text}")
+
+
+# --- rates and rules --------------------------------------------------------------------------------------------------
+
+
+def _rates_data(found: Rates) -> dict[str, Any]:
+    def data(rate: Rate) -> dict[str, Any]:
+        return {"stage": rate.stage, "ever": rate.ever, "buy_now": rate.buy_now, "share": rate.share}
+
+    return {"rates": [data(found.lead), data(found.prospect)], "closing_rate": found.closing_rate}
+
+
+def _rules_data(found: PortalRules, pack: str, pack_hash: str) -> dict[str, Any]:
+    counted = [
+        {
+            "rule": each.rule or None, "stage": each.stage, "contacts": each.contacts, "share": each.share,
+            "in_pack": each.in_pack, "because": each.because or None,
+        }
+        for each in found.rules
+    ]  # fmt: skip
+    return {
+        "pack": pack, "pack_hash": pack_hash, "contacts": found.contacts,
+        "decided_by_other_version": found.by_other_version, "rules": counted,
+    }  # fmt: skip
+
+
+# --- printing ---------------------------------------------------------------------------------------------------------
+
+
+def _print_csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print CSV with its header; what is not known is an empty field."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    click.echo(text.getvalue(), nl=False)
+
+
+def _print_numbers(headings: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: Sequence[int]) -> None:
+    """Print a table with these columns flush right."""
+    texts = [["" if cell is None else str(cell) for cell in row] for row in [headings, *rows]]
+    for column in numbers:
+        width = max(len(row[column]) for row in texts)
+        for row in texts:
+            row[column] = row[column].rjust(width)
+    print_table(texts[0], texts[1:])
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.1%}"
+
+
+def _plain(share: float | None) -> str:
+    return "" if share is None else f"{share:.4f}"

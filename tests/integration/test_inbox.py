@@ -1,0 +1,437 @@
+"""The inbox keeps every event once, hands each contact to one worker at a time and forgets no reason to look."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from connector.errors import ClaimLost
+from connector.inbox import Accepted, Claim, Failure, Inbox, Waiting
+from connector.moments import DAY, HOUR, MINUTE, SECOND
+from connector.store.engine import open_database, reading, writing
+from connector.store.tables import events, portals
+from connector.waitinglist import Count, WaitingRow
+from tests.inboxes import LEASE, PORTAL, SETTLE, START, Hands, accept, claim, event, named, row
+
+
+@pytest.fixture
+def clock() -> Hands:
+    return Hands()
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[sa.Engine]:
+    engine = open_database(f"sqlite:///{tmp_path / 'stagekeeper.db'}")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def inbox(engine: sa.Engine, clock: Hands) -> Inbox:
+    return Inbox(engine, clock)
+
+
+# Taking in
+
+
+def test_events_are_stored_once_and_their_contacts_wait_until_they_have_settled(inbox: Inbox) -> None:
+    incoming = [event("1", "a"), event("1", "b"), event("2", "c"), event("1", "a")]
+    assert inbox.accept(incoming, settle_ms=SETTLE) == Accepted(stored=3, duplicates=1, malformed=0)
+    assert inbox.accept(incoming[:2], settle_ms=SETTLE) == Accepted(stored=0, duplicates=2, malformed=0)
+    assert [(r.contact, r.due, r.since, r.generation, r.attempts) for r in inbox.listing()] == [
+        ("1", START + SETTLE, START, 1, 0), ("2", START + SETTLE, START, 1, 0),
+    ]  # fmt: skip
+
+
+def test_a_later_event_does_not_prolong_the_settling_and_grows_the_generation(inbox: Inbox, clock: Hands) -> None:
+    accept(inbox, "1")
+    inbox.counts()
+    clock.move(SECOND)
+    accept(inbox, "1")
+    waits = row(inbox)
+    assert waits is not None
+    assert (waits.due, waits.since, waits.generation) == (START + SETTLE, START, 2)
+
+
+def test_events_that_come_before_anybody_looks_count_as_one_reason(inbox: Inbox, clock: Hands) -> None:
+    accept(inbox, "1")
+    clock.move(SECOND)
+    accept(inbox, "1")
+    waits = row(inbox)
+    assert waits is not None
+    assert (waits.due, waits.since, waits.generation) == (START + SETTLE, START, 1)
+
+
+def test_malformed_events_and_echoes_are_kept_and_nobody_waits_for_them(inbox: Inbox, engine: sa.Engine) -> None:
+    incoming = [event(None, "a", malformed="objectId: missing"), event("1", "b", echo=True), event("2", "c")]
+    assert inbox.accept(incoming, settle_ms=SETTLE) == Accepted(stored=2, duplicates=0, malformed=1)
+    assert [r.contact for r in inbox.listing()] == ["2"]
+    with reading(engine) as connection:
+        stored = connection.execute(sa.select(events.c.key, events.c.malformed).order_by(events.c.key)).all()
+    assert [tuple(found) for found in stored] == [("a", "objectId: missing"), ("b", None), ("c", None)]
+
+
+def test_nothing_is_stored_when_there_is_nothing(inbox: Inbox) -> None:
+    assert inbox.accept([], settle_ms=SETTLE) == Accepted(stored=0, duplicates=0, malformed=0)
+    assert inbox.listing() == ()
+
+
+def test_a_thousand_events_are_stored_in_one_go(inbox: Inbox) -> None:
+    incoming = [event(str(n % 250 + 1), f"k{n}") for n in range(1_000)]
+    assert inbox.accept(incoming, settle_ms=SETTLE).stored == 1_000
+    assert len(inbox.listing(limit=1_000)) == 250
+
+
+def test_the_same_key_in_two_portals_is_two_events(inbox: Inbox) -> None:
+    both = [event("1", "a", portal=1), event("1", "a", portal=2)]
+    assert inbox.accept(both, settle_ms=SETTLE).stored == 2
+
+
+# Storing and placing
+
+
+def unplaced_and_placed(engine: sa.Engine) -> list[int]:
+    """Count the events that are not placed, and those that are."""
+    query = sa.select(sa.func.count().filter(events.c.placed == 0), sa.func.count().filter(events.c.placed == 1))
+    with reading(engine) as connection:
+        return list(connection.execute(query.select_from(events)).one())
+
+
+def test_duplicates_are_dropped_before_anybody_places_anything(inbox: Inbox, engine: sa.Engine) -> None:
+    first = inbox.accept([event("1", "a"), event("2", "b"), event("1", "a")], settle_ms=SETTLE)
+    again = inbox.accept([event("2", "b"), event(None, "c", malformed="x"), event("3", "d")], settle_ms=SETTLE)
+    third = inbox.accept([event(None, "c", malformed="x")], settle_ms=SETTLE)
+    assert (first, again, third) == (
+        Accepted(stored=2, duplicates=1, malformed=0),
+        Accepted(stored=1, duplicates=1, malformed=1),
+        Accepted(stored=0, duplicates=1, malformed=0),
+    )
+    assert unplaced_and_placed(engine) == [4, 0]
+
+
+def test_a_duplicate_of_what_was_placed_makes_nobody_wait(inbox: Inbox, engine: sa.Engine, clock: Hands) -> None:
+    inbox.accept([event("1", "a")], settle_ms=SETTLE)
+    clock.move(SETTLE)
+    inbox.finish(claim(inbox), settled={"1": None})
+    assert inbox.accept([event("1", "a")], settle_ms=SETTLE).duplicates == 1
+    assert inbox.listing() == ()
+    assert unplaced_and_placed(engine) == [0, 1]
+
+
+def test_a_contact_waits_since_its_event_came_and_not_since_it_was_placed(inbox: Inbox, clock: Hands) -> None:
+    accept(inbox, "1")
+    clock.move(HOUR)
+    waits = row(inbox)
+    assert waits is not None
+    assert (waits.since, waits.due) == (START, START + SETTLE)
+
+
+@pytest.mark.parametrize("look", ["counts", "listing", "show", "claim", "retry", "drop"])
+def test_every_look_into_the_inbox_places_first(inbox: Inbox, engine: sa.Engine, clock: Hands, look: str) -> None:
+    for number in range(8):
+        accept(inbox, *(str(number * 100 + at) for at in range(1, 101)))
+    assert unplaced_and_placed(engine) == [800, 0]
+    clock.move(MINUTE)
+    looks: dict[str, Callable[[], object]] = {
+        "counts": inbox.counts,
+        "listing": inbox.listing,
+        "show": lambda: inbox.show(PORTAL, "1"),
+        "claim": lambda: inbox.claim(lease_ms=LEASE),
+        "retry": inbox.retry,
+        "drop": inbox.drop,
+    }
+    looks[look]()
+    assert unplaced_and_placed(engine) == [0, 800]
+
+
+def test_a_contact_that_is_dropped_waits_for_no_event_that_came_before(inbox: Inbox, clock: Hands) -> None:
+    accept(inbox, "1", "2")
+    inbox.counts()
+    accept(inbox, "1", "2")
+    inbox.drop_waiting(PORTAL, ["1"])
+    assert [found.contact for found in inbox.listing()] == ["2"]
+    accept(inbox, "1")
+    assert [found.contact for found in inbox.listing()] == ["1", "2"]
+
+
+# Handing out
+
+
+def test_contacts_are_handed_out_once_they_have_settled(inbox: Inbox, clock: Hands) -> None:
+    accept(inbox, "1", "2")
+    assert inbox.claim(lease_ms=LEASE) is None
+    clock.move(SETTLE)
+    found = claim(inbox)
+    assert found == Claim(
+        token=found.token,
+        portal=PORTAL,
+        contacts=(
+            Waiting(contact="1", generation=1, attempts=1, since=START),
+            Waiting(contact="2", generation=1, attempts=1, since=START),
+        ),
+        taken_at=clock.now,
+        until=clock.now + LEASE,
+    )
+    assert inbox.claim(lease_ms=LEASE) is None
+
+
+def test_a_claim_takes_the_longest_due_first_and_no_more_than_its_limit(inbox: Inbox, clock: Hands) -> None:
+    for contact in ("3", "1", "2"):
+        accept(inbox, contact)
+        clock.move(SECOND)
+    clock.move(SETTLE)
+    assert named(claim(inbox, limit=2)) == ["1", "3"]
+    assert named(claim(inbox, limit=2)) == ["2"]
+
+
+def test_portals_take_turns(inbox: Inbox, clock: Hands) -> None:
+    for portal, number in ((1, 5), (2, 2), (3, 1)):
+        accept(inbox, *map(str, range(1, number + 1)), portal=portal)
+    clock.move(SETTLE)
+    assert [claim(inbox, limit=1).portal for _ in range(8)] == [1, 2, 3, 1, 2, 1, 1, 1]
+
+
+def test_only_the_portals_that_are_asked_for_are_handed_out(inbox: Inbox, clock: Hands) -> None:
+    accept(inbox, "1", portal=1)
+    accept(inbox, "2", portal=2)
+    clock.move(SETTLE)
+    assert inbox.claim(lease_ms=LEASE, portals=[3]) is None
+    assert inbox.claim(lease_ms=LEASE, portals=[]) is None
+    found = inbox.claim(lease_ms=LEASE, portals=[2, 3])
+    assert found is not None
+    assert found.portal == 2
+
+
+def test_a_portal_in_trouble_waits_until_its_time(inbox: Inbox, engine: sa.Engine, clock: Hands) -> None:
+    accept(inbox, "1")
+    inbox.counts()
+    clock.move(SETTLE)
+    with writing(engine) as connection:
+        connection.execute(sa.update(portals).values(trouble="unauthorised", trouble_until=clock.now + 1))
+    assert inbox.claim(lease_ms=LEASE) is None
+    clock.move(1)
+    assert named(inbox.claim(lease_ms=LEASE)) == ["1"]
+
+
+def test_a_claim_whose_lease_is_over_is_handed_out_again(inbox: Inbox, clock: Hands) -> None:
+    accept(inbox, "1")
+    clock.move(SETTLE)
+    first = claim(inbox)
+    clock.move(LEASE - 1)
+    assert inbox.claim(lease_ms=LEASE) is None
+    clock.move(1)
+    second = claim(inbox)
+    assert [held.attempts for held in second.contacts] == [2]
+    with pytest.raises(ClaimLost):
+        inbox.renew(first, lease_ms=LEASE)
+    with pytest.raises(ClaimLost):
+        inbox.finish(first, settled={"1": None})
+    inbox.finish(second, settled={"1": None})
+    assert inbox.listing() == ()
+
+
+def test_a_renewed_claim_is_held_for_longer(inbox: Inbox, clock: Hands) -> None:
+    accept(inbox, "1")
+    clock.move(SETTLE)
+    found = claim(inbox)
+    clock.move(LEASE - 1)
+    assert inbox.renew(found, lease_ms=LEASE).until == clock.now + LEASE
+    clock.move(LEASE - 1)
+    assert inbox.claim(lease_ms=LEASE) is None
+    inbox.finish(found, settled={"1": None})
+
+
+def test_a_claim_is_lost_when_one_of_its_contacts_is(inbox: Inbox, clock: Hands) -> None:
+    accept(inbox, "1", "2")
+    clock.move(SETTLE)
+    found = claim(inbox)
+    inbox.drop_waiting(PORTAL, ["1"])
+    with pytest.raises(ClaimLost):
+        inbox.renew(found, lease_ms=LEASE)
+    with pytest.raises(ClaimLost):
+        inbox.finish(found, settled={"1": None, "2": None})
+    inbox.finish(found, settled={"2": None})
+
+
+def test_what_kills_its_worker_is_claimed_alone_and_then_given_up(inbox: Inbox, clock: Hands) -> None:
+    accept(inbox, *map(str, range(1, 6)))
+    clock.move(SETTLE)
+    for _ in range(3):  # the worker dies with the claim in its hands
+        assert len(claim(inbox).contacts) == 5
+        clock.move(LEASE)
+    alone = [claim(inbox) for _ in range(5)]
+    assert [named(found) for found in alone] == [["1"], ["2"], ["3"], ["4"], ["5"]]
+    for found in alone[1:]:
+        inbox.finish(found, settled={found.contacts[0].contact: None})
+    for _ in range(4):
+        clock.move(LEASE)
+        assert named(claim(inbox)) == ["1"]
+    clock.move(LEASE)
+    assert inbox.claim(lease_ms=LEASE) is None
+    (dead,) = inbox.listing(dead=True)
+    assert (dead.contact, dead.dead_at) == ("1", clock.now)
+    assert dead.last_error is not None
+    assert "its worker never came back" in dead.last_error
+
+
+# Taking back
+
+
+def test_a_settled_contact_waits_no_longer(inbox: Inbox, clock: Hands) -> None:
+    accept(inbox, "1", "2")
+    clock.move(SETTLE)
+    inbox.finish(claim(inbox), settled={"1": None, "2": None})
+    assert inbox.listing() == ()
+    assert inbox.counts() == {}
+
+
+def test_a_settled_contact_with_a_next_look_waits_until_then(inbox: Inbox, clock: Hands) -> None:
+    accept(inbox, "1")
+    clock.move(SETTLE)
+    look = clock.now + 14 * DAY
+    inbox.finish(claim(inbox), settled={"1": look})
+    assert inbox.listing() == (
+        WaitingRow(portal=PORTAL, contact="1", due=look, since=look, generation=1, claimed_until=None, attempts=0,
+                   last_error=None, dead_at=None),
+    )  # fmt: skip
+    assert inbox.counts() == {}
+    clock.move(14 * DAY)
+    assert named(inbox.claim(lease_ms=LEASE)) == ["1"]
+
+
+def test_an_event_brings_a_next_look_forward(inbox: Inbox, clock: Hands) -> None:
+    accept(inbox, "1")
+    clock.move(SETTLE)
+    inbox.finish(claim(inbox), settled={"1": clock.now + DAY})
+    accept(inbox, "1")
+    waits = row(inbox)
+    assert waits is not None
+    assert (waits.due, waits.since) == (clock.now + SETTLE, clock.now)
+
+
+def test_an_event_during_a_claim_makes_the_contact_wait_again(inbox: Inbox, clock: Hands) -> None:
+    accept(inbox, "1", "2")
+    clock.move(SETTLE)
+    found = claim(inbox)
+    clock.move(SECOND)
+    accept(inbox, "1")
+    assert inbox.claim(lease_ms=LEASE) is None
+    inbox.finish(found, settled={"1": None, "2": clock.now + DAY})
+    again = claim(inbox)
+    assert again.contacts == (Waiting(contact="1", generation=2, attempts=1, since=found.taken_at),)
+
+
+def test_a_failed_contact_is_tried_again_at_its_time_with_its_attempts(inbox: Inbox, clock: Hands) -> None:
+    accept(inbox, "1")
+    clock.move(SETTLE)
+    inbox.finish(claim(inbox), failed={"1": Failure(error="HubSpot said 502", retry_at=clock.now + MINUTE)})
+    assert inbox.claim(lease_ms=LEASE) is None
+    waits = row(inbox)
+    assert waits is not None
+    assert (waits.last_error, waits.attempts, waits.since) == ("HubSpot said 502", 1, START)
+    clock.move(MINUTE)
+    assert claim(inbox).contacts == (Waiting(contact="1", generation=1, attempts=2, since=START),)
+
+
+def test_a_contact_that_is_given_up_is_a_dead_letter_until_it_is_retried(inbox: Inbox, clock: Hands) -> None:
+    accept(inbox, "1", "2")
+    clock.move(SETTLE)
+    found = claim(inbox)
+    inbox.finish(found, settled={"2": None}, failed={"1": Failure(error="not valid", retry_at=None)})
+    clock.move(DAY)
+    assert inbox.claim(lease_ms=LEASE) is None
+    assert inbox.counts() == {PORTAL: Count(pending=0, oldest_since=None, dead=1, claimed=0)}
+    assert inbox.retry() == 1
+    assert claim(inbox).contacts == (Waiting(contact="1", generation=2, attempts=1, since=START),)
+
+
+def test_an_event_brings_a_dead_letter_back_with_all_its_attempts(inbox: Inbox, clock: Hands) -> None:
+    accept(inbox, "1")
+    clock.move(SETTLE)
+    inbox.finish(claim(inbox), failed={"1": Failure(error="not valid", retry_at=None)})
+    clock.move(DAY)
+    accept(inbox, "1")
+    waits = row(inbox)
+    assert waits is not None
+    assert (waits.dead_at, waits.attempts, waits.due, waits.since) == (None, 0, clock.now + SETTLE, clock.now)
+
+
+def test_an_event_that_nobody_has_placed_before_the_claim_ends_makes_the_contact_wait_anew(
+    inbox: Inbox, clock: Hands
+) -> None:
+    accept(inbox, "1", "2")
+    clock.move(SETTLE)
+    found = claim(inbox)
+    accept(inbox, "1", "2")
+    inbox.finish(found, settled={"1": None}, failed={"2": Failure(error="not valid", retry_at=None)})
+    assert inbox.claim(lease_ms=LEASE) is None
+    clock.move(SETTLE)
+    since = clock.now - SETTLE
+    assert claim(inbox).contacts == (
+        Waiting(contact="1", generation=1, attempts=1, since=since),
+        Waiting(contact="2", generation=2, attempts=1, since=since),
+    )
+
+
+def test_a_contact_that_got_an_event_meanwhile_is_not_given_up(inbox: Inbox, clock: Hands) -> None:
+    accept(inbox, "1")
+    clock.move(SETTLE)
+    found = claim(inbox)
+    accept(inbox, "1")
+    inbox.counts()
+    inbox.finish(found, failed={"1": Failure(error="not valid", retry_at=None)})
+    assert named(inbox.claim(lease_ms=LEASE)) == ["1"]
+
+
+def test_contacts_named_in_neither_stay_in_the_claim_and_can_be_released(inbox: Inbox, clock: Hands) -> None:
+    accept(inbox, "1", "2")
+    clock.move(SETTLE)
+    found = claim(inbox)
+    inbox.finish(found, settled={"1": None})
+    assert inbox.claim(lease_ms=LEASE) is None
+    inbox.release(found)
+    assert claim(inbox).contacts == (Waiting(contact="2", generation=1, attempts=1, since=START),)
+
+
+def test_finishing_is_part_of_the_callers_transaction(inbox: Inbox, engine: sa.Engine, clock: Hands) -> None:
+    accept(inbox, "1")
+    clock.move(SETTLE)
+    found = claim(inbox)
+    with pytest.raises(sa.exc.IntegrityError), writing(engine) as connection:  # noqa: PT012 - the block is the point
+        inbox.finish(found, connection, settled={"1": None})
+        connection.execute(sa.insert(portals), {"portal": PORTAL, "calls": [], "searches": []})
+    inbox.finish(found, settled={"1": None})
+    assert inbox.listing() == ()
+
+
+def test_an_empty_finish_changes_nothing(inbox: Inbox, clock: Hands) -> None:
+    accept(inbox, "1")
+    clock.move(SETTLE)
+    inbox.finish(claim(inbox))
+    assert inbox.counts()[PORTAL].claimed == 1
+
+
+# Looking without an event
+
+
+def test_a_contact_can_be_looked_at_without_an_event(inbox: Inbox, clock: Hands) -> None:
+    inbox.look_at(PORTAL, ["1", "2", "1"], due=clock.now)
+    assert named(inbox.claim(lease_ms=LEASE)) == ["1", "2"]
+
+
+def test_looking_later_does_not_make_a_contact_wait_longer(inbox: Inbox, clock: Hands) -> None:
+    accept(inbox, "1")
+    inbox.look_at(PORTAL, ["1"], due=clock.now + DAY)
+    waits = row(inbox)
+    assert waits is not None
+    assert (waits.due, waits.since) == (START + SETTLE, START)
+
+
+def test_a_look_that_is_asked_for_during_a_claim_is_not_lost(inbox: Inbox, clock: Hands) -> None:
+    accept(inbox, "1")
+    clock.move(SETTLE)
+    found = claim(inbox)
+    inbox.look_at(PORTAL, ["1"], due=clock.now)
+    inbox.finish(found, settled={"1": None})
+    assert named(inbox.claim(lease_ms=LEASE)) == ["1"]

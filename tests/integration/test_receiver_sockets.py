@@ -1,0 +1,162 @@
+"""Over real sockets, as gunicorn serves it: chunked bodies, lies about lengths, slow and vanishing senders."""
+
+import contextlib
+import http.client
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from connector.inbox import Inbox
+from connector.moments import system_clock
+from connector.receiver import LARGEST_BODY
+from connector.store.engine import open_database
+from tests.receivers import change, packed, signed
+
+SERVER = """
+import sys
+from pathlib import Path
+from gunicorn.app.base import BaseApplication
+from connector import receiver
+from connector.telemetry import configure_logging
+from tests.receivers import make_parts
+
+class Server(BaseApplication):
+    def load_config(self):
+        for name, value in receiver.gunicorn_options(bind=sys.argv[2], threads=2).items():
+            self.cfg.set(name, value)
+    def load(self):
+        configure_logging("json", "info")
+        return receiver.create_app(make_parts(Path(sys.argv[1])))
+
+receiver._SILENT_SECONDS = 1
+Server(prog="receiver").run()
+"""
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("receiver") / "stagekeeper.db"
+
+
+@pytest.fixture(scope="module")
+def port(database: Path) -> Iterator[int]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    command = [sys.executable, "-c", SERVER, str(database), f"127.0.0.1:{port}"]
+    with (database.parent / "log").open("wb") as log, subprocess.Popen(command, stderr=log) as process:
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+        yield port
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+def talk(port: int, *parts: bytes, until: bytes = b"") -> bytes:
+    """Send raw bytes and read until the server closes, or `until` has come."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as link:
+        for part in parts:
+            link.sendall(part)
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):
+            while not (until and until in answer) and (more := link.recv(65_536)):
+                answer += more
+    return answer
+
+
+def head(headers: dict[str, str], **more: str) -> bytes:
+    lines = {"Host": "hooks.example.com", "Connection": "close", **headers, **more}
+    text = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    return f"POST /webhooks/hubspot HTTP/1.1\r\n{text}\r\n".encode()
+
+
+def chunked(body: bytes, size: int = 10_000) -> Iterator[bytes]:
+    for start in range(0, len(body), size):
+        part = body[start : start + size]
+        yield b"%x\r\n%s\r\n" % (len(part), part)
+    yield b"0\r\n\r\n"
+
+
+def test_requests_on_one_connection_are_taken_one_after_the_other(port: int) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    for contact in range(1, 4):
+        body = packed(change(contact))
+        connection.request("POST", "/webhooks/hubspot", body, signed(body))
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()) == (204, b"")
+    connection.close()
+
+
+def test_a_chunked_body_is_taken(port: int, database: Path) -> None:
+    body = packed(*(change(contact) for contact in range(1_000, 1_500)))
+    answer = talk(port, head(signed(body), **{"Transfer-Encoding": "chunked"}), *chunked(body))
+    assert answer.startswith(b"HTTP/1.1 204 ")
+    engine = open_database(f"sqlite:///{database}", migrate=False)
+    assert Inbox(engine, system_clock).show(4242, "1499").waiting is not None
+    engine.dispose()
+
+
+def test_an_endless_body_is_cut_off_with_413(port: int) -> None:
+    body = b" " * (LARGEST_BODY + 100_000)
+    answer = talk(port, head(signed(b"[]"), **{"Transfer-Encoding": "chunked"}), *chunked(body), until=b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 413 ") or answer == b""  # the reset may overtake the answer
+
+
+def test_a_body_that_says_it_is_too_long_is_answered_413_before_it_comes(port: int) -> None:
+    answer = talk(port, head({}, **{"Content-Length": str(LARGEST_BODY + 1)}), until=b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_body_longer_than_it_says_is_not_the_one_that_was_signed(port: int) -> None:
+    body = packed(change())
+    answer = talk(port, head(signed(body), **{"Content-Length": str(len(body) - 1)}), body)
+    assert answer.startswith(b"HTTP/1.1 401 ")
+
+
+@pytest.mark.parametrize("length", ["-1", "abc", "1, 2", "9" * 30])
+def test_a_length_that_is_none_is_refused(port: int, length: str) -> None:
+    answer = talk(port, head(signed(b"[]"), **{"Content-Length": length}), b"[]", until=b"\r\n\r\n")
+    assert answer.split(b" ")[1] in {b"400", b"413"}
+
+
+def test_senders_who_fall_silent_do_not_keep_others_waiting(port: int) -> None:
+    with contextlib.ExitStack() as stack:
+        for beginning in (b"POST /webh", head({}, **{"Content-Length": "100"}) + b"[", head({})[:-2]):
+            link = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+            link.sendall(beginning)
+        body = packed(change())
+        began = time.monotonic()
+        answer = talk(port, head(signed(body), **{"Content-Length": str(len(body))}), body)
+        assert answer.startswith(b"HTTP/1.1 204 ")
+        assert time.monotonic() - began < 20
+
+
+def test_a_sender_who_vanishes_in_the_middle_harms_nobody(port: int) -> None:
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as link:
+            link.sendall(head({}, **{"Content-Length": "100"}) + b"[")
+    body = packed(change())
+    assert talk(port, head(signed(body), **{"Content-Length": str(len(body))}), body).startswith(b"HTTP/1.1 204 ")
+
+
+def test_headers_of_any_bytes_are_answered(port: int) -> None:
+    odd = b"POST /webhooks/hubspot HTTP/1.1\r\nHost: x\r\nX-HubSpot-Signature-v3: \xff\xfe\xc3\r\n"
+    rest = b"X-HubSpot-Request-Timestamp: 1\r\nContent-Length: 2\r\nConnection: close\r\n\r\n[]"
+    assert talk(port, odd + rest).split(b" ")[1] in {b"400", b"401"}
+    big = odd.replace(b"\xff\xfe\xc3", b"A" * 100_000)
+    assert talk(port, big + rest, until=b"\r\n\r\n").split(b" ")[1:2] in [[b"400"], [b"431"], []]
+
+
+def test_a_repeated_signature_is_refused(port: int) -> None:
+    body = packed(change())
+    twice = head(signed(body), **{"Content-Length": str(len(body))}).replace(
+        b"\r\n\r\n", f"\r\nX-HubSpot-Signature-v3: {signed(body)['X-HubSpot-Signature-v3']}\r\n\r\n".encode()
+    )
+    assert talk(port, twice, body).startswith(b"HTTP/1.1 401 ")
