@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
-from connector.moments import MINUTE, SECOND, WEEK, read_duration
+from connector.moments import DAY, MINUTE, SECOND, WEEK, read_duration
 from connector.problems import Place, Problem, is_broken
 from connector.rulebook.pack import Name, Text
 from connector.rulebook.reading import Document, read_file, walk
@@ -104,6 +104,8 @@ class Worker(Shape):
 
     settle: Duration = 2 * SECOND
     lease: Duration = 5 * MINUTE
+    keep_events: Annotated[Duration, Field(ge=3 * DAY)] = WEEK
+    """For how long judged events are kept: HubSpot delivers again for a day, and only what is kept is known again."""
     attempts: Annotated[int, Field(ge=1, le=50)] = 8
 
 

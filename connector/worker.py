@@ -13,6 +13,7 @@ import structlog
 from connector.errors import ClaimLost, DatabaseUnavailable
 from connector.hubspot.failure import HubSpotError, PortalTrouble
 from connector.inbox import Claim, Failure, next_try_at
+from connector.moments import HOUR
 from connector.pipeline import Work, moves
 from connector.services import PortalServices, Services
 
@@ -34,6 +35,7 @@ class Worker:
         self._stopping = threading.Event()
         self._is_ahead = False
         """The last claim did not fill one call, and was no second attempt: nothing more lay there."""
+        self._tidied_at = 0
 
     def stop(self) -> None:
         """Ask the worker to stop after the claim in hand."""
@@ -50,10 +52,23 @@ class Worker:
                 self._stopping.wait(_DATABASE_WAIT_S)
                 continue
             if not contacts:
+                self.tidy()
                 self._stopping.wait(IDLE_S)
             elif self._is_ahead:
                 self._stopping.wait(_PACE_S)
         _log.info("worker.stopped")
+
+    def tidy(self) -> int:
+        """Delete some events that are old and judged, once an hour until none is left; their number."""
+        now = self._services.clock()
+        if now - self._tidied_at < HOUR:
+            return 0
+        deleted = self._services.inbox.expire(received_before=now - self._services.config.worker.keep_events)
+        if deleted:
+            _log.info("inbox.expired", events=deleted)
+        else:
+            self._tidied_at = now
+        return deleted
 
     def work_once(self) -> int:
         """Work off one claim and give the number of its contacts; 0 when there was nothing to claim."""

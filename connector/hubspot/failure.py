@@ -54,11 +54,11 @@ def _cure(meaning: Meaning, until: int | None) -> str:
     if meaning.kind == "unauthorised":
         return (
             "set a valid `access_token` for this portal (it may have been rotated, or the app uninstalled), "
-            "then run `stagekeeper doctor`"
+            "then start Stagekeeper again; when it becomes valid again, work goes on by itself"
         )
     if meaning.kind == "forbidden":
         scopes = f" the scopes {', '.join(meaning.scopes)}" if meaning.scopes else " the scopes that the README lists"
-        return f"give the app{scopes} in HubSpot, then run `stagekeeper doctor`"
+        return f"give the app{scopes} in HubSpot; work then goes on by itself"
     at = datetime.fromtimestamp(until / 1_000, tz=UTC).isoformat(timespec="minutes") if until else "later"
     if meaning.kind == "migrating":
         return f"nothing to do: HubSpot is moving the account, work goes on by itself at {at}"

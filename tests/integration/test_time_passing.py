@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from connector.moments import DAY, HOUR, read_moment
+from connector.store.tables import events
 from tests.practice import NOW, Practice, practice
 
 COLD = """
@@ -138,3 +141,16 @@ def test_a_stay_is_counted_to_the_millisecond(tmp_path: Path) -> None:
         the.work()
         assert the.sandbox.contact(ana)["sk_lead_status"] == "cold"
         assert due - NOW >= 30 * HOUR
+
+
+def test_events_are_deleted_a_week_after_they_were_judged_and_not_before(tmp_path: Path) -> None:
+    with practice(tmp_path, rules=COLD) as the:
+        the.sandbox.create_contact({"sk_source": "inbound", "firstname": "Ana"})
+        the.catch_up()
+        kept = the.rows(sa.select(events.c.id))
+        the.move(days=6)
+        assert the.worker.tidy() == 0
+        the.move(days=2)
+        assert the.worker.tidy() == len(kept)
+        assert the.rows(sa.select(events.c.id)) == []
+        assert the.worker.tidy() == 0
