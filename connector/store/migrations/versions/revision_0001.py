@@ -11,6 +11,16 @@ depends_on = None
 
 def upgrade() -> None:
     """Make the first tables."""
+    _make_contacts()
+    _make_effects()
+    _make_events()
+    _make_portals()
+    _make_receipts()
+    _make_records()
+    _make_waiting()
+
+
+def _make_contacts() -> None:
     op.create_table(
         "contacts",
         sa.Column("portal", sa.BigInteger(), nullable=False),
@@ -38,6 +48,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_contacts_decided_at", "contacts", ["decided_at"], unique=False)
     op.create_index("ix_contacts_portal_stage_status", "contacts", ["portal", "stage", "status"], unique=False)
+
+
+def _make_effects() -> None:
     op.create_table(
         "effects",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
@@ -59,6 +72,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_effects_portal_contact_state", "effects", ["portal", "contact", "state"], unique=False)
     op.create_index("ix_effects_portal_rule", "effects", ["portal", "rule"], unique=False)
+
+
+def _make_events() -> None:
     op.create_table(
         "events",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
@@ -94,6 +110,9 @@ def upgrade() -> None:
     op.create_index(
         "ix_events_unplaced", "events", ["placed", "id"], unique=False, sqlite_where=unplaced, postgresql_where=unplaced
     )
+
+
+def _make_portals() -> None:
     op.create_table(
         "portals",
         sa.Column("portal", sa.BigInteger(), nullable=False),
@@ -110,6 +129,9 @@ def upgrade() -> None:
         sa.Column("watermark", sa.BigInteger(), nullable=True, comment="HubSpot's clock, reconciled up to here"),
         sa.PrimaryKeyConstraint("portal"),
     )
+
+
+def _make_receipts() -> None:
     op.create_table(
         "receipts",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
@@ -123,6 +145,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_receipts_portal_digest", "receipts", ["portal", "digest"], unique=False)
+
+
+def _make_records() -> None:
     op.create_table(
         "records",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
@@ -145,6 +170,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_records_decided_at", "records", ["decided_at"], unique=False)
     op.create_index("ix_records_portal_contact_id", "records", ["portal", "contact", "id"], unique=False)
+
+
+def _make_waiting() -> None:
     op.create_table(
         "waiting",
         sa.Column("portal", sa.BigInteger(), nullable=False),
