@@ -201,11 +201,15 @@ class Pipeline:
         return after
 
     def _needs_company(self, one: Judged) -> bool:
-        in_texts = bool(one.decision.tasks) and bool(self.rulebook.pack.properties_in_texts("company"))
-        return one.snapshot.company is None and (one.decision.undetermined or in_texts)
+        return one.snapshot.company is None and (one.decision.undetermined or self._shows(one, "company"))
 
     def _needs_deals(self, one: Judged) -> bool:
-        return one.snapshot.deals is None and one.decision.undetermined
+        return one.snapshot.deals is None and (one.decision.undetermined or self._shows(one, "deal"))
+
+    def _shows(self, one: Judged, object_: str) -> bool:
+        """Ask whether a text that is due may speak of the company or the deal."""
+        due = bool(one.decision.tasks or one.decision.actions)
+        return due and bool(self.rulebook.pack.properties_in_texts(object_))
 
     # --- writing ------------------------------------------------------------------------------------------------------
 

@@ -180,7 +180,8 @@ def _is_ahead(order: tuple[str, ...], current: str, target: str) -> bool | None:
 
 def _effects(decision: Decision, snapshot: Snapshot, terms: Terms, now: int) -> Iterator[Effect]:
     texts = {
-        "contact": snapshot.properties, "company": snapshot.company or {}, "facts": decision.facts,
+        "contact": snapshot.properties, "company": snapshot.company or {}, "deal": snapshot.deal,
+        "facts": decision.facts,
         "stage": decision.stage, "status": decision.status,
     }  # fmt: skip
     for rule in decision.tasks:

@@ -22,6 +22,8 @@ WRITTEN = (
 )  # fmt: skip
 _ALWAYS = ("email", "hubspot_owner_id", "lifecyclestage")
 _COMPANY = "associatedcompanyid"
+_DEAL_STAGE = "dealstage"
+_CLOSED = frozenset({"closedwon", "closedlost"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +39,12 @@ class Snapshot:
     def company_id(self) -> str | None:
         """Give the id of the primary company."""
         return self.properties.get(_COMPANY) or None
+
+    @property
+    def deal(self) -> Properties:
+        """Give the deal that texts speak of: the first that is open, else the first; {} without any."""
+        deals = self.deals or ()
+        return next((deal for deal in deals if deal.get(_DEAL_STAGE) not in _CLOSED), deals[0] if deals else {})
 
     def as_data(self, names: Iterable[str]) -> dict[str, Any]:
         """Give the named contact properties, the company and the deals as plain data, without what is empty."""
@@ -65,13 +73,14 @@ class Wanted:
         inputs = pack.properties("contact")
         texts = pack.properties_in_texts("contact")
         company = pack.properties("company") | pack.properties_in_texts("company")
+        shown = pack.properties_in_texts("deal")
         extra = {_COMPANY} if company or any(rule.create_deal for rule in pack.actions) else set()
         return cls(
             rule_inputs=inputs,
             contact=frozenset({*inputs, *texts, *pack.written(), *WRITTEN, *_ALWAYS, *extra}),
             company=company,
-            deals=pack.properties("deal"),
-            reads_deals=pack.reads_deals,
+            deals=frozenset({*pack.properties("deal"), *shown, *({_DEAL_STAGE} if shown else ())}),
+            reads_deals=pack.reads_deals or bool(shown),
         )
 
 

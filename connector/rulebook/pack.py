@@ -293,7 +293,7 @@ class Pack:
         return False
 
     def properties_in_texts(self, object_: str) -> frozenset[str]:
-        """Name the properties of the contact or company that the texts of tasks and deals show."""
+        """Name the properties of the contact, company or deal that the texts of tasks and deals show."""
         bodies = [rule.body for rule in self.tasks] + [rule.body for rule in self.cadences]
         texts = [text for body in bodies for text in (body.title, body.notes)]
         texts += [rule.create_deal.name for rule in self.actions if rule.create_deal]

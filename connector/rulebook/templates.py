@@ -1,4 +1,4 @@
-"""Texts of tasks and deals: sandboxed Jinja over the contact, its company and the facts.
+"""Texts of tasks and deals: sandboxed Jinja over the contact, its company, its deal and the facts.
 
 Values from the CRM are data, never templates; a text that fails to render falls back to the rule's id, so that a
 task is never lost to its title.
@@ -12,7 +12,7 @@ from jinja2 import ChainableUndefined, Template, TemplateError, nodes
 from jinja2.meta import find_undeclared_variables
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-OBJECTS = frozenset({"contact", "company", "facts", "stage", "status"})
+OBJECTS = frozenset({"contact", "company", "deal", "facts", "stage", "status"})
 """What a text may speak of."""
 _LONGEST = 4_000
 

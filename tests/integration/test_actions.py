@@ -89,6 +89,18 @@ def test_what_was_intended_before_the_wish_to_be_forgotten_is_never_done(tmp_pat
         assert {row.error for row in dropped} == {"the contact is closed"}
 
 
+def test_texts_speak_of_the_open_deal_and_of_the_company(tmp_path: Path) -> None:
+    pack = TURNS.replace("title: Call,", 'title: "{{ deal.dealname }} at {{ company.name }}",')
+    pack = pack.replace(', owner: [ana@acme.example, ben@acme.example], queue: "77"', "")
+    with practice(tmp_path, rules=pack) as the:
+        firm = the.sandbox.create_company({"name": "Weiss AG"})
+        ana = the.sandbox.create_contact({"firstname": "Ana"}, company=firm)
+        the.sandbox.create_deal({"dealname": "Old", "dealstage": "closedlost"}, contacts=[ana])
+        the.sandbox.create_deal({"dealname": "Renewal", "dealstage": "contractsent"}, contacts=[ana])
+        the.catch_up()
+        assert the.titles(ana) == ["Renewal at Weiss AG"]
+
+
 def test_listed_owners_get_tasks_in_turn_and_in_the_queue(tmp_path: Path) -> None:
     with practice(tmp_path, rules=TURNS) as the:
         owners = {the.sandbox.add_owner(f"{name}@acme.example", name, "Acme"): name for name in ("ana", "ben")}
