@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from typing import Any
 
-STEPS = ("discovery_meeting", "proposal", "presentation", "final_review", "close")
+from connector.rulebook.sections import SALES_STEPS
+
+STEPS = SALES_STEPS
 """The steps of the sales process, in their order."""
 
 DEAL_PROPERTIES = (

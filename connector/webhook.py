@@ -84,7 +84,14 @@ def sift(events: Iterable[Event], *, verdict: Verdict, keys: Sequence[PortalKey]
     kept: list[Event] = []
     rejected: Counter[str] = Counter()
     received: Counter[tuple[int | None, str]] = Counter()
+    sure = verdict.portals & apps.keys()
     for event in events:
+        portal = event.portal
+        if portal in sure and event.contact is not None and event.type in KNOWN_TYPES:  # nearly all
+            received[portal, event.type] += 1
+            echo = event.app is not None and event.app == apps[portal]
+            kept.append(event._replace(echo=True) if echo else event)
+            continue
         reason = _reason_to_leave(event, verdict=verdict, configured=apps)
         if reason != "portal_mismatch":
             received[event.portal, event.type] += 1
@@ -92,9 +99,8 @@ def sift(events: Iterable[Event], *, verdict: Verdict, keys: Sequence[PortalKey]
             rejected[reason] += 1
         elif event.portal is None:
             kept.append(event._replace(portal=only))
-        elif event.contact is not None or event.malformed is not None:
-            echo = event.app is not None and event.app == apps[event.portal]
-            kept.append(event._replace(echo=True) if echo else event)
+        elif event.malformed is not None:
+            kept.append(event)
     return Sifted(kept=kept, received=_labelled(received, apps), rejected=rejected)
 
 

@@ -22,6 +22,9 @@ from connector.rulebook.pack import (
 from connector.rulebook.reading import Document, Path_
 from connector.rulebook.templates import syntax_error
 
+SALES_STEPS = ("discovery_meeting", "proposal", "presentation", "final_review", "close")
+_STEP_PROPERTIES = ("sk_sales_step", "sk_accepted_step")
+
 
 class Faults:
     """Collects the problems of one document at their places."""
@@ -53,6 +56,9 @@ class SectionReader:
 
     def derived(self) -> dict[str, Derived]:
         """Read `derived`."""
+        for name, entry in self.file.derived.items():
+            for value in entry.map if name in _STEP_PROPERTIES else ():
+                self._check_step(value, ("derived", name, "map", value), at_key=True)
         return {name: _derived(entry) for name, entry in self.file.derived.items()}
 
     def stages(self) -> tuple[StageRule, ...]:
@@ -158,8 +164,15 @@ class SectionReader:
             cure = nearest(stage, self.file.ladder)
             self.faults.report(path, "unknown-stage", f"{stage!r} is not on the ladder", cure)
 
+    def _check_step(self, step: str, path: Path_, *, at_key: bool = False) -> None:
+        if step not in SALES_STEPS:
+            found = f"there is no sales step {step!r}"
+            self.faults.report(path, "unknown-step", found, nearest(step, SALES_STEPS), at_key=at_key)
+
     def _check_written(self, changes: Mapping[str, str], path: Path_) -> None:
-        for name in changes:
+        for name, value in changes.items():
+            if name in _STEP_PROPERTIES and value:
+                self._check_step(value, (*path, name))
             if name in ("lifecyclestage", "sk_reason", "sk_rule", "sk_decided_at"):
                 found = f"{name!r} is written by Stagekeeper itself"
                 self.faults.report((*path, name), "own-property", found, "let `stages` decide it", at_key=True)

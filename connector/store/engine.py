@@ -126,6 +126,7 @@ class Prepared:
         self._text = str(compiled)
         self._columns = columns
         self._one = f"({', '.join('?' * len(columns))})" if compiled.positional else None
+        self._texts: dict[int, str] = {}
 
     def run(self, connection: sa.Connection, rows: Sequence[tuple[object, ...]]) -> int:
         """Insert the rows, whose values are in the order of the columns; the number of those that took effect."""
@@ -135,9 +136,12 @@ class Prepared:
         number = 0
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             part = rows[start : start + _ROWS_AT_ONCE]
-            text = self._text.replace(self._one, ", ".join([self._one] * len(part)), 1)
+            text = self._texts.get(len(part)) or self._text_for(len(part), self._one)
             number += connection.exec_driver_sql(text, tuple(itertools.chain.from_iterable(part))).rowcount
         return number
+
+    def _text_for(self, rows: int, one: str) -> str:
+        return self._texts.setdefault(rows, self._text.replace(one, ", ".join([one] * rows), 1))
 
 
 def insert_into(engine: sa.Engine, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
