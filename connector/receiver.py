@@ -5,6 +5,7 @@ Nothing is judged here and HubSpot is not called, so an answer takes millisecond
 https://developers.hubspot.com/docs/api/webhooks
 """
 
+import contextlib
 import hmac
 import ipaddress
 import socket
@@ -27,6 +28,7 @@ from connector.telemetry import Metrics
 from connector.webhook import BodyUnreadable, PortalKey, Sifted, read_events, sift, verify
 
 LARGEST_BODY = 2 * 1024 * 1024
+_READ_AT_MOST = 4 * LARGEST_BODY
 _CHUNK = 64 * 1024
 _BODY_SECONDS = 15
 _RETRY_AFTER = "10"
@@ -109,9 +111,12 @@ def _count(metrics: Metrics, sifted: Sifted, accepted: Accepted) -> None:
 
 def _read_body(request: flask.Request) -> bytes:
     """Read the raw bytes, whatever the request says of their length, and give up on a sender who takes too long."""
-    if (request.content_length or 0) > LARGEST_BODY:
+    declared = request.content_length or 0
+    request.max_content_length = None  # the bound is ours
+    if declared > LARGEST_BODY:
+        if declared <= _READ_AT_MOST:
+            _throw_away(request)
         raise RequestEntityTooLarge
-    request.max_content_length = LARGEST_BODY + 1  # one more, so that it is us who see the first byte too many
     deadline = time.monotonic() + _BODY_SECONDS
     body = bytearray()
     while chunk := request.stream.read(_CHUNK):
@@ -121,6 +126,14 @@ def _read_body(request: flask.Request) -> bytes:
         if time.monotonic() > deadline:
             raise RequestTimeout
     return bytes(body)
+
+
+def _throw_away(request: flask.Request) -> None:
+    """Read what is too large to its end, if it comes: who is answered while still sending never sees the answer."""
+    deadline = time.monotonic() + _BODY_SECONDS
+    with contextlib.suppress(OSError, HTTPException):
+        while time.monotonic() < deadline and request.stream.read(_CHUNK):
+            pass
 
 
 def _refuse(parts: ReceiverParts, status: int, code: str, message: str) -> flask.Response:
