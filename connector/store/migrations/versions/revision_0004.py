@@ -1,0 +1,10 @@
+"""Room for merges, restores and privacy deletions."""
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Change nothing yet."""
