@@ -14,10 +14,11 @@ from connector.hubspot.client import HubSpotPortal
 from connector.hubspot.deals import DealInput
 from connector.hubspot.failure import HubSpotError, PortalTrouble, concerns_portal, failure_of
 from connector.hubspot.meaning import Meaning, unclear
-from connector.hubspot.records import MARKER, CreateAnswer
+from connector.hubspot.records import CreateAnswer
 from connector.hubspot.tasks import TaskInput
 from connector.moments import write_moment
 from connector.plan import STAGE, Effect
+from connector.properties import MARKER
 from connector.record import Judged, Outcome
 from connector.snapshot import WRITTEN
 

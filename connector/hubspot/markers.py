@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from connector.hubspot.associations import read_associations
 from connector.hubspot.failure import HubSpotError
 from connector.hubspot.official import Official
-from connector.hubspot.records import MARKER, read_records
+from connector.hubspot.records import read_records
+from connector.properties import MARKER
 
 
 def marked(official: Official, kind: str, contacts: Iterable[str]) -> Mapping[str, Mapping[str, str]]:

@@ -10,9 +10,7 @@ from connector.hubspot.batch import MOST_INPUTS, BatchAnswer, Job, Record, run_b
 from connector.hubspot.meaning import Meaning, unclear
 from connector.hubspot.official import Official
 from connector.hubspot.transport import Answer
-
-MARKER = "sk_key"
-"""The property on tasks and deals that makes them recognisable after a crash: HubSpot knows no idempotency key."""
+from connector.properties import MARKER
 
 MOST_WITH_HISTORY = 50
 

@@ -11,9 +11,9 @@ from typing import Literal
 
 from connector.hubspot.batch import Record
 from connector.hubspot.client import HubSpotPortal
-from connector.hubspot.definitions import CONTACT_PROPERTIES, GROUP, GROUP_LABEL, MARKERS, Definition
 from connector.hubspot.failure import HubSpotError
 from connector.hubspot.properties import Properties
+from connector.properties import CONTACT_PROPERTIES, GROUP, GROUP_LABEL, MARKERS, Definition
 
 Outcome = Literal["found", "made", "changed", "differs"]
 

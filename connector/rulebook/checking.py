@@ -15,6 +15,7 @@ from connector.rulebook.conditions import (
     StateTest,
     leaves,
 )
+from connector.rulebook.contradictions import contradictions
 from connector.rulebook.operands import names_setting
 from connector.rulebook.pack import Pack, PackFile
 from connector.rulebook.reading import Document, Path_, read_bytes, read_file
@@ -104,6 +105,8 @@ class _Checker:
             actions=self.sections.actions(),
         )
         self._check_entered(pack)
+        for condition in pack.conditions():
+            self.faults.problems.extend(contradictions(condition))
         self._warn_of_the_unreachable(pack)
         if not is_broken(self.faults.problems):  # a condition that could not be read may use any fact
             self._warn_of_unused_facts(pack)

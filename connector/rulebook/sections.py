@@ -5,6 +5,7 @@ from typing import Any
 
 from connector.problems import Place, Problem, nearest
 from connector.rulebook.conditions import ALWAYS_YES, Condition, ConditionReader
+from connector.rulebook.contradictions import LEAVE_IT, option_problem
 from connector.rulebook.operands import OperandError, as_duration, folded, resolved, shown
 from connector.rulebook.pack import (
     ActionRule,
@@ -173,6 +174,9 @@ class SectionReader:
         for name, value in changes.items():
             if name in _STEP_PROPERTIES and value:
                 self._check_step(value, (*path, name))
+            elif meant := option_problem(name, value):
+                place = self.document.value_place((*path, name))
+                self.faults.warn(place, "unknown-option", f"{name!r} has no option {value!r}", f"{meant} {LEAVE_IT}")
             if name in ("lifecyclestage", "sk_reason", "sk_rule", "sk_decided_at"):
                 found = f"{name!r} is written by Stagekeeper itself"
                 self.faults.report((*path, name), "own-property", found, "let `stages` decide it", at_key=True)

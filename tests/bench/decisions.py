@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from connector.decision import NO_MEMORY, Decision, decide
-from connector.hubspot.definitions import CONTACT_PROPERTIES
 from connector.moments import DAY, write_moment
+from connector.properties import CONTACT_PROPERTIES
 from connector.rulebook.checking import load_pack
 from connector.rulebook.conditions import (
     All,

@@ -9,10 +9,10 @@ import pytest
 from connector.hubspot.budget import CallBudget, Limits, MemoryBudgetStore
 from connector.hubspot.client import HubSpotPortal
 from connector.hubspot.deals import DealInput
-from connector.hubspot.definitions import CONTACT_PROPERTIES, MARKERS
 from connector.hubspot.failure import HubSpotError, PortalTrouble
 from connector.hubspot.setup import set_up
 from connector.hubspot.tasks import TaskInput
+from connector.properties import CONTACT_PROPERTIES, MARKERS
 from connector.sandbox import Sandbox, SandboxOptions
 from tests.hubspot_portals import START, Time, a_portal
 

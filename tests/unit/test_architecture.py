@@ -15,7 +15,7 @@ MOST_LINES_OF_A_FILE = 400
 MOST_LINES_OF_A_FUNCTION = 50
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "base", "manager", "handler", "misc"}
 
-FLOOR = frozenset({"moments", "errors", "problems"})
+FLOOR = frozenset({"moments", "errors", "problems", "properties"})
 """What everything may use and what uses nothing but itself."""
 RINGS: Mapping[str, int] = {
     **dict.fromkeys(FLOOR, 0),

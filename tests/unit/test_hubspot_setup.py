@@ -11,9 +11,9 @@ import pytest
 import responses
 from requests import PreparedRequest
 
-from connector.hubspot.definitions import CONTACT_PROPERTIES, MARKERS, Definition
 from connector.hubspot.failure import HubSpotError
 from connector.hubspot.setup import set_up
+from connector.properties import CONTACT_PROPERTIES, MARKERS, Definition
 from tests.hubspot_portals import API, a_portal
 
 PATH = re.compile(rf"{API}/crm/v3/properties/(\w+)(/groups)?(?:/(\w+))?(?:\?.*)?$")

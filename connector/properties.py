@@ -1,4 +1,4 @@
-"""The properties that Stagekeeper adds to a portal, as one table.
+"""The properties that Stagekeeper adds to a portal, as one table, and the kinds of HubSpot's own that rules often read.
 
 What a salesperson or a form fills in comes first, what Stagekeeper writes comes last.
 """
@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from connector.hubspot.records import MARKER
-
+MARKER = "sk_key"
+"""The property on tasks and deals that makes them recognisable after a crash: HubSpot knows no idempotency key."""
 GROUP = "stagekeeper"
 GROUP_LABEL = "Stagekeeper"
 
@@ -151,3 +151,29 @@ CONTACT_PROPERTIES: tuple[Definition, ...] = (
 )  # fmt: skip
 
 MARKERS: tuple[Definition, ...] = (_marker("tasks"), _marker("deals"))
+
+HUBSPOT_FORMS: Mapping[str, Mapping[str, Form]] = {
+    "contact": {
+        **dict.fromkeys(
+            ("createdate", "lastmodifieddate", "notes_last_contacted", "notes_last_updated", "notes_next_activity_date",
+             "hs_sales_email_last_replied", "hs_sales_email_last_opened", "hs_sales_email_last_clicked",
+             "hs_last_sales_activity_timestamp", "hs_email_last_open_date", "hs_email_last_click_date",
+             "hs_email_last_reply_date", "hs_email_last_send_date", "recent_conversion_date", "first_conversion_date",
+             "hs_latest_meeting_activity", "engagements_last_meeting_booked", "hs_analytics_last_visit_timestamp",
+             "closedate", "recent_deal_close_date", "first_deal_created_date"), "moment",
+        ),
+        **dict.fromkeys(
+            ("hs_email_delivered", "hs_email_open", "hs_email_click", "hs_email_replied", "hs_email_bounce",
+             "num_notes", "hs_email_sends_since_last_engagement", "num_contacted_notes", "num_conversion_events",
+             "num_unique_conversion_events", "hs_analytics_num_page_views", "hs_analytics_num_visits",
+             "hs_analytics_num_event_completions", "hubspotscore", "num_associated_deals", "recent_deal_amount",
+             "total_revenue", "days_to_close"), "number",
+        ),
+    },
+    "company": dict.fromkeys(("numberofemployees", "annualrevenue", "num_associated_contacts"), "number"),
+    "deal": {**dict.fromkeys(("amount", "hs_deal_stage_probability"), "number"), "closedate": "moment"},
+}  # fmt: skip
+"""What HubSpot's own properties hold, by object, where rules often read them.
+
+https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide
+"""
