@@ -2,8 +2,13 @@
 PYTHON ?= python3
 VENV ?= .venv
 SECONDS ?= 60
+JOBS ?= 3
 PACK ?= default
 PORT ?= 8080
+SEED ?= 1
+KILLS ?= 50
+CONTACTS ?= 3000
+CASES ?= 10000
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -14,13 +19,16 @@ TEST_STAMP := $(VENV)/.installed-for-tests
 PIP = CPPFLAGS="$$($(PYTHON) -c 'import sys; print("-DPyEval_CallObject=PyObject_CallObject" if sys.version_info >= (3, 13) else "")') $$CPPFLAGS" \
       $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test lint requirements bench wheel wheel-demo tools clean
+.PHONY: help demo test lint requirements bench torture fuzz audit wheel wheel-demo tools clean
 
 help:
 	@echo "make demo         watch contacts of a practice HubSpot move (FOREVER=1, SECONDS=$(SECONDS), PACK=$(PACK), PORT=$(PORT))"
 	@echo "make test         lint, types, every test that needs no server"
 	@echo "make requirements lists what the shipped packs must do and no case cites"
 	@echo "make bench        the numbers of the README, as ratios"
+	@echo "make torture      everything goes wrong at once for minutes (SEED=$(SEED), KILLS=$(KILLS), CONTACTS=$(CONTACTS)); nothing lost, nothing twice"
+	@echo "make fuzz         spoilt requests, answers, packs and files (CASES=$(CASES), SEED=$(SEED)); no crash"
+	@echo "make audit        bandit, and pip-audit where its data can be reached"
 	@echo "make wheel        build dist/*.whl"
 	@echo "make wheel-demo   install the wheel into a fresh environment and run a short demo from it"
 	@echo "make clean        remove what make made"
@@ -29,7 +37,7 @@ demo: $(STAMP)
 	$(BIN)/stagekeeper demo --seconds $(SECONDS) --pack $(PACK) --port $(PORT) $(if $(FOREVER),--forever,)
 
 test: lint
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests -n $(JOBS) --dist loadfile
 
 lint: $(TEST_STAMP)
 	$(BIN)/ruff check .
@@ -41,8 +49,20 @@ requirements: $(TEST_STAMP)
 
 bench: $(TEST_STAMP)
 	$(BIN)/python -m tests.bench.decisions
+	$(BIN)/python -m tests.bench.peers
+	$(BIN)/python -m tests.bench.plans
 	$(BIN)/python -m tests.bench.calls
 	$(BIN)/python -m tests.bench.acks
+	$(BIN)/python -m tests.bench.limits
+
+torture: $(TEST_STAMP)
+	$(BIN)/python -m tests.torture --seed $(SEED) --kills $(KILLS) --contacts $(CONTACTS)
+
+fuzz: $(TEST_STAMP)
+	$(BIN)/python -m tests.fuzz --cases $(CASES) --seed $(SEED)
+
+audit: $(TEST_STAMP)
+	$(BIN)/python -m tests.audit
 
 wheel: $(TEST_STAMP)
 	rm -rf dist

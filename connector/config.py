@@ -25,7 +25,7 @@ from connector.rulebook.shape import Shape, shape
 DEFAULT_PATH = "config.yaml"
 PATH_VARIABLE = "STAGEKEEPER_CONFIG"
 _REFERENCE = re.compile(r"\$\{(?:file:([^}]+)|([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?)\}")
-_SECRETS = ("access_token", "client_secret", "ops_token", "database")
+_SECRETS = ("access_token", "client_secret", "ops_token", "read_token", "database")
 
 
 def _duration(value: Any) -> Any:
@@ -35,6 +35,15 @@ def _duration(value: Any) -> Any:
             raise PydanticCustomError("unreadable-duration", "expected a duration such as `2s` or `30 minutes`")
         return found
     raise PydanticCustomError("unreadable-duration", "expected a duration such as `2s` or `30 minutes`")
+
+
+def _pace(value: Any) -> Any:
+    if value == "never":
+        return None
+    found = read_duration(value) if isinstance(value, str) else None
+    if not found:
+        raise PydanticCustomError("unreadable-duration", "expected a duration such as `15 minutes`, or `never`")
+    return found
 
 
 def _secret(value: SecretStr) -> SecretStr:
@@ -91,11 +100,19 @@ Secret = Annotated[SecretStr, AfterValidator(_secret)]
 Url = Annotated[str, AfterValidator(_url)]
 
 
+Pace = Annotated[int | None, BeforeValidator(_pace)]
+"""A duration, or None for never."""
+
+
 class Server(Shape):
     """Where the receiver listens and who may look."""
 
     bind: Annotated[str, AfterValidator(_bind)] = "127.0.0.1:8080"
     ops_token: Annotated[SecretStr | None, BeforeValidator(_no_empty_secret)] = None
+    read_token: Annotated[SecretStr | None, BeforeValidator(_no_empty_secret)] = None
+    """Lets who has it look at what the ops token opens, but not act."""
+    proxies: Annotated[int, Field(ge=0, le=10)] = 0
+    """How many proxies of our own stand in front: so far is believed what a request says of where it comes from."""
     threads: Annotated[int, Field(ge=1, le=64)] = 8
 
 
@@ -104,9 +121,13 @@ class Worker(Shape):
 
     settle: Duration = 2 * SECOND
     lease: Duration = 5 * MINUTE
+    threads: Annotated[int, Field(ge=1, le=32)] = 8
+    """How many claims of one portal a worker works off side by side, while that portal has a backlog."""
     keep_events: Annotated[Duration, Field(ge=3 * DAY)] = WEEK
     """For how long judged events are kept: HubSpot delivers again for a day, and only what is kept is known again."""
     attempts: Annotated[int, Field(ge=1, le=50)] = 8
+    reconcile_every: Pace = 15 * MINUTE
+    """How often HubSpot is asked what has changed, for the webhooks that were missed; None: never."""
 
 
 class Log(Shape):
@@ -167,6 +188,8 @@ class Portal(Shape):
     api_url: Url = "https://api.hubapi.com"
     api_version: Literal["v3", "2026-03", "2026-09"] = "v3"
     rules: Path
+    shadow: Path | None = None
+    """A candidate pack that judges beside the live one and writes nothing."""
     mode: Literal["live", "shadow"] = "live"
     stages: dict[Name, Text] = {
         "contact": "subscriber", "lead": "lead", "prospect": "salesqualifiedlead", "opportunity": "opportunity",
@@ -212,7 +235,7 @@ def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> tupl
     problems += _without_consequences([_hiding(problem, hidden) for problem in shape_problems], problems)
     if config is None:
         return None, sorted(problems)
-    problems += _doubled_portals(config, document)
+    problems += [*_doubled_portals(config, document), *_lone_read_token(config, document)]
     return (None if is_broken(problems) else _absolute(config, folder)), sorted(problems)
 
 
@@ -221,7 +244,7 @@ def named_packs(path: Path) -> list[Path]:
     document, _ = read_file(path)
     portals = document.data.get("portals") if document and isinstance(document.data, dict) else None
     listed = portals if isinstance(portals, list) else []
-    rules = [portal.get("rules") for portal in listed if isinstance(portal, dict)]
+    rules = [portal.get(key) for portal in listed if isinstance(portal, dict) for key in ("rules", "shadow")]
     named = [path.absolute().parent / name for name in rules if isinstance(name, str) and "${" not in name]
     return [pack for pack in dict.fromkeys(named) if pack.is_file()]
 
@@ -292,9 +315,24 @@ def _doubled_portals(config: Config, document: Document) -> list[Problem]:
     return problems
 
 
+def _lone_read_token(config: Config, document: Document) -> list[Problem]:
+    """Find a read token that opens more than it says: without an ops token, or the same as it."""
+    server = config.server
+    if server.read_token is None or (server.ops_token is not None and server.ops_token != server.read_token):
+        return []
+    found = "`read_token` is the same as `ops_token`" if server.ops_token else "`read_token` stands without `ops_token`"
+    cure = "set both, to different texts" if server.ops_token else "set `ops_token` too, to another text"
+    return [Problem(place=document.value_place(("server", "read_token")), code="wrong-value", found=found, cure=cure)]
+
+
 def _absolute(config: Config, folder: Path) -> Config:
     """Make paths absolute; they are written relative to the configuration file."""
-    portals = [portal.model_copy(update={"rules": folder / portal.rules}) for portal in config.portals]
+    portals = [
+        portal.model_copy(
+            update={"rules": folder / portal.rules, "shadow": portal.shadow and folder / portal.shadow}
+        )
+        for portal in config.portals
+    ]
     return config.model_copy(update={"portals": portals, "database": _absolute_database(config.database, folder)})
 
 

@@ -7,9 +7,11 @@ same decision, on any machine, in any order of events.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import Any
 
 from connector.moments import write_duration
-from connector.rulebook.judging import Judgement, Known, Rulebook, Subject
+from connector.rulebook.columns import Row, Subject
+from connector.rulebook.judging import Judgement, Known, Rulebook
 from connector.rulebook.pack import ActionRule, CadenceRule, Pack, TaskRule
 
 PROSPECT_STATUS = "sk_prospect_status"
@@ -46,6 +48,17 @@ class Memory:
         """Give the part that conditions can ask for."""
         return Known(self.stage, self.status, self.since)
 
+    def as_data(self) -> dict[str, Any]:
+        """Give the memory as plain data."""
+        marks = {name: [mark.count, mark.last, mark.seen] for name, mark in self.marks.items()}
+        return {"stage": self.stage, "status": self.status, "since": self.since, "marks": marks}
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> "Memory":
+        """Read what `as_data` has given."""
+        marks = {name: Mark(*mark) for name, mark in data["marks"].items()}
+        return cls(stage=data["stage"], status=data["status"], since=data["since"], marks=marks)
+
 
 NO_MEMORY = Memory()
 
@@ -78,19 +91,26 @@ class Decision:
 
 def decide(rulebook: Rulebook, subject: Subject, memory: Memory, now: int) -> Decision:
     """Decide about a contact as it was read, given what was known of it and the present moment."""
-    judgement, change = rulebook.judge(subject, memory.known, now)
+    return decide_row(rulebook, rulebook.read(subject), memory, now)
+
+
+def decide_row(rulebook: Rulebook, row: Row, memory: Memory, now: int) -> Decision:
+    """Decide about a contact of whom every condition has been asked already."""
+    subject = row.subject
+    judgement, change = rulebook.judge_row(row, memory.known, now)
     since = memory.since if judgement.stage == memory.stage and memory.since is not None else now
     closed = judgement.status == CLOSED
-    rounds = () if closed else tuple(_rounds(judgement, subject, memory, now))
-    tasks = () if closed else tuple(rule for rule in judgement.tasks if not _is_done(rule, memory))
+    rounds = () if closed or not judgement.cadences else tuple(_rounds(judgement, subject, memory, now))
+    tasks = () if closed else tuple([rule for rule in judgement.tasks if not _is_done(rule, memory)])
     actions = tuple(
-        rule for rule in judgement.actions if not _is_done(rule, memory) and not (closed and rule.create_deal)
+        [rule for rule in judgement.actions if not _is_done(rule, memory) and not (closed and rule.create_deal)]
     )
     known = Known(judgement.stage, judgement.status, since)
-    steady, _ = rulebook.judge(subject, known, now)
-    marks = dict(_marks(rulebook.pack, (*tasks, *actions), steady, memory, rounds, now))
-    coming = [turn.next_at for turn in rounds if turn.next_at is not None]
-    look = _Look(rulebook, subject, known, steady)
+    steady, _ = rulebook.judge_row(row, known, now)
+    marked = memory.marks or tasks or actions or rounds
+    marks = dict(_marks(rulebook.pack, (*tasks, *actions), steady, memory, rounds, now)) if marked else {}
+    coming = min([turn.next_at for turn in rounds if turn.next_at is not None], default=None)
+    ahead = coming if change is None else _ahead(rulebook, row, known, steady, change, coming)
     stage_rule = judgement.stage_rule
     return Decision(
         stage=judgement.stage,
@@ -99,9 +119,9 @@ def decide(rulebook: Rulebook, subject: Subject, memory: Memory, now: int) -> De
         because=_because(rulebook, judgement),
         facts=judgement.facts,
         set=_values(judgement, rounds),
-        tasks=(*tasks, *(turn.rule for turn in rounds if turn.is_due)),
+        tasks=(*tasks, *[turn.rule for turn in rounds if turn.is_due]) if rounds else tasks,
         actions=actions,
-        next_look_at=look.ahead(change, min(coming, default=None)),
+        next_look_at=ahead,
         memory=Memory(stage=known.stage, status=known.status, since=since, marks=marks),
         stage_before=memory.stage,
         backward=stage_rule is not None and stage_rule.backward,
@@ -206,26 +226,19 @@ def _values(judgement: Judgement, rounds: tuple[_Round, ...]) -> dict[str, str]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """Looks ahead: the same subject and memory, judged at later moments."""
-
-    rulebook: Rulebook
-    subject: Subject
-    known: Known
-    steady: Judgement
-
-    def ahead(self, change: int | None, cadence: int | None) -> int | None:
-        """Find the first moment at which the decision becomes another without any event."""
-        moment = change
-        for _ in range(_MOST_STEPS):
-            if moment is None or (cadence is not None and moment >= cadence):
-                return cadence
-            judgement, following = self.rulebook.judge(self.subject, self.known, moment)
-            if _outcome(judgement) != _outcome(self.steady):
-                return moment
-            moment = following
-        return moment
+def _ahead(
+    rulebook: Rulebook, row: Row, known: Known, steady: Judgement, change: int, cadence: int | None
+) -> int | None:
+    """Find the first moment at which the decision becomes another without any event."""
+    moment: int | None = change
+    for _ in range(_MOST_STEPS):
+        if moment is None or (cadence is not None and moment >= cadence):
+            return cadence
+        judgement, following = rulebook.judge_row(row, known, moment)
+        if judgement is not steady and _outcome(judgement) != _outcome(steady):
+            return moment
+        moment = following
+    return moment
 
 
 def _outcome(judgement: Judgement) -> tuple[object, ...]:

@@ -1,29 +1,34 @@
 """A person is forgotten: everything that Stagekeeper's own tables hold goes in one transaction, and a receipt stays.
 
 The receipt names nobody: it is found by the digest, the SHA-256 of `portal:contact`, by whoever knows the contact's id
-(or tries them all, for ids are numbers). HubSpot is not touched. What an event brings of the same contact afterwards
-begins anew, as with any contact never seen. The price: backups, and PostgreSQL's dead rows until its next vacuum, are
-out of reach; of a SQLite file the freed pages are overwritten, those in its write-ahead log with the next checkpoints.
+(or tries them all, for ids are numbers); each id that was merged into the contact has one of its own, of no rows.
+HubSpot is not touched. An event that comes afterwards brings back a trace: it goes again when HubSpot, asked for the
+contact, knows none; where it does, everything begins anew, as with any contact never seen. The price: backups, and
+PostgreSQL's dead rows until its next vacuum, are out of reach; of a SQLite file the freed pages are overwritten, those
+in its write-ahead log with the next checkpoints.
 """
 
 import contextlib
-import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
 
 from connector.errors import Refused
+from connector.events import MERGE, merged_in, survivor_in
 from connector.intake import placed_or_not
-from connector.moments import SECOND, Clock, write_moment
-from connector.store.engine import reading, writing
-from connector.store.tables import contacts, effects, events, receipts, records, waiting
-
-Reason = Literal["asked", "privacy_deletion"]
+from connector.moments import HOUR, SECOND, Clock, write_moment
+from connector.receipts import Reason, Receipt, erased_among, leave_further, leave_receipt
+from connector.store.engine import again_when_collided, reading, writing
+from connector.store.tables import contacts, effects, events, records, waiting
 
 PATIENCE_MS = 5 * SECOND
+STILL_SHOWN = HOUR
+"""So long after a privacy deletion HubSpot may still show a contact; that is no reason to begin anew."""
 _STEP_S = 0.25
+_AT_ONCE = 500
+_TOLD: sa.ColumnElement[str] = sa.literal_column("'contact.privacyDeletion'")  # written out: the condition of an index
+_KNOWN = ("contacts", "records", "effects")
 _TABLES = {"events": events, "waiting": waiting, "contacts": contacts, "records": records, "effects": effects}
 _NAMES_CONTACTS = ("objectId", "fromObjectId", "toObjectId", "primaryObjectId", "mergedObjectIds", "newObjectId")
 
@@ -41,32 +46,72 @@ class UnderWay(Refused):
         self.until = until
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Receipt:
-    """That somebody was erased, when, why, and how many rows of each table that took; not who."""
-
-    id: int
-    portal: int
-    digest: str
-    reason: Reason
-    erased_at: int
-    counts: Mapping[str, int]
-
-
-def digest_of(portal: int, contact: str) -> str:
-    """Give what a receipt is found by."""
-    return hashlib.sha256(f"{portal}:{contact}".encode()).hexdigest()
-
-
+@again_when_collided
 def erase_person(engine: sa.Engine, portal: int, contact: str, *, reason: Reason, now: int) -> Receipt:
     """Erase all that is held of a contact and of those that were merged into it.
 
     Raises UnderWay while a worker holds it: what the worker is about to write would otherwise outlive the erasure.
     """
-    ids = _same_person(engine, portal, contact)
     with writing(engine) as connection:
-        _refuse_claimed(connection, portal, ids, now)
-        return remove_person(connection, portal, contact, merged=ids - {contact}, reason=reason, now=now)
+        _refuse_claimed(connection, portal, _same_person(connection, portal, contact), now)
+        return remove_person(connection, portal, contact, reason=reason, now=now)
+
+
+def erase_reported(engine: sa.Engine, *, now: int) -> tuple[Receipt, ...]:
+    """Erase whom HubSpot says to have deleted for good; whoever is in a worker's hands follows with a later call.
+
+    HubSpot is not asked first: it has signed what it says, and cannot take it back. The events that say so go, too.
+    """
+    query = sa.select(events.c.portal, events.c.contact).where(events.c.type == _TOLD, events.c.contact.is_not(None))
+    with reading(engine) as connection:
+        reported = connection.execute(query.distinct().limit(_AT_ONCE)).all()
+    done = []
+    for portal, contact in reported:
+        with contextlib.suppress(UnderWay):
+            done.append(_erase_reported(engine, portal, contact, now))
+    return tuple(receipt for receipt in done if receipt is not None)
+
+
+@again_when_collided
+def _erase_reported(engine: sa.Engine, portal: int, contact: str, now: int) -> Receipt | None:
+    """Erase one; no receipt when another worker has been faster, or nothing but events has come since the last."""
+    this = (events.c.portal == portal, events.c.contact == contact, events.c.type == _TOLD)
+    with writing(engine) as connection:
+        _refuse_claimed(connection, portal, _same_person(connection, portal, contact), now)
+        if not connection.scalars(sa.select(events.c.id).where(*this).with_for_update()).all():
+            return None
+        if erased_among(connection, portal, [contact]) and not _is_known(connection, portal, contact):
+            remove_traces(connection, portal, [contact], now=now)
+            return None
+        return remove_person(connection, portal, contact, reason="privacy_deletion", now=now)
+
+
+def remove_traces(connection: sa.Connection, portal: int, ids: Collection[str], *, now: int) -> None:
+    """Remove what later events have brought back of people who were erased.
+
+    They have their receipts; an id of theirs that turns up only now gets one of no rows.
+    """
+    with _overwriting(connection):
+        for table in _TABLES.values():
+            connection.execute(sa.delete(table).where(_of(table, portal, ids)))
+    further = frozenset(ids) - erased_among(connection, portal, ids)
+    leave_further(connection, portal, further, reason="privacy_deletion", now=now)
+
+
+def remove_malformed(engine: sa.Engine, portals: Collection[int]) -> int:
+    """Remove events that could not be understood and that name somebody who was erased; their number."""
+    query = _unfiled({*portals, 0})
+    with reading(engine) as connection:
+        named = {row.id: (row.portal, _ids_in(row.body)) for row in connection.execute(query)}
+        over = [
+            id_
+            for id_, (portal, ids) in named.items()
+            if any(erased_among(connection, each, ids) for each in ((portal,) if portal else portals))
+        ]
+    if over:
+        with writing(engine) as connection, _overwriting(connection):
+            connection.execute(sa.delete(events).where(events.c.id.in_(over)))
+    return len(over)
 
 
 def erase_when_free(
@@ -83,11 +128,9 @@ def erase_when_free(
             sleep(_STEP_S)
 
 
-def remove_person(
-    connection: sa.Connection, portal: int, contact: str, *, merged: Collection[str] = (), reason: Reason, now: int
-) -> Receipt:
+def remove_person(connection: sa.Connection, portal: int, contact: str, *, reason: Reason, now: int) -> Receipt:
     """Erase a contact inside the caller's transaction, whatever holds it, and leave the receipt."""
-    ids = {contact, *merged}
+    ids = _same_person(connection, portal, contact)
     with _overwriting(connection):
         malformed = _malformed_about(connection, portal, ids)
         counts = {
@@ -96,20 +139,14 @@ def remove_person(
         }
         if malformed:
             counts["events"] += connection.execute(sa.delete(events).where(events.c.id.in_(malformed))).rowcount
-    row = {
-        "portal": portal, "digest": digest_of(portal, contact), "reason": reason, "erased_at": now, "counts": counts,
-    }  # fmt: skip
-    inserted = connection.execute(sa.insert(receipts).values(row)).inserted_primary_key
-    return Receipt(
-        id=inserted[0] if inserted else 0, portal=portal, digest=digest_of(portal, contact), reason=reason,
-        erased_at=now, counts=counts,
-    )  # fmt: skip
+    leave_further(connection, portal, ids - {contact}, reason=reason, now=now)
+    return leave_receipt(connection, portal, contact, reason=reason, now=now, counts=counts)
 
 
 def count_person(engine: sa.Engine, portal: int, contact: str) -> Mapping[str, int]:
     """Count by table what erasing a contact would remove."""
-    ids = _same_person(engine, portal, contact)
     with reading(engine) as connection:
+        ids = _same_person(connection, portal, contact)
         counts = {
             name: connection.execute(
                 sa.select(sa.func.count()).select_from(table).where(_of(table, portal, ids))
@@ -120,15 +157,30 @@ def count_person(engine: sa.Engine, portal: int, contact: str) -> Mapping[str, i
     return counts
 
 
-def _same_person(engine: sa.Engine, portal: int, contact: str) -> frozenset[str]:
+def _same_person(connection: sa.Connection, portal: int, contact: str) -> frozenset[str]:
     """Name the contact and those that were merged into it, however many times over."""
     ids, latest = {contact}, {contact}
-    with reading(engine) as connection:
-        while latest:
-            into = sa.select(contacts.c.contact).where(contacts.c.portal == portal, contacts.c.gone.in_(latest))
-            latest = set(connection.scalars(into)) - ids
-            ids |= latest
+    while latest:
+        into = sa.select(contacts.c.contact).where(contacts.c.portal == portal, contacts.c.gone.in_(latest))
+        latest = {*connection.scalars(into), *_told_to_be(connection, portal, latest)} - ids
+        ids |= latest
     return frozenset(ids)
+
+
+def _told_to_be(connection: sa.Connection, portal: int, survivors: Collection[str]) -> Iterator[str]:
+    """Name those who, by the events of merges, became one of these: they may not have been looked at since."""
+    merges = placed_or_not(events.c.portal == portal, events.c.contact.in_(survivors), events.c.type == MERGE)
+    for body in connection.scalars(sa.select(events.c.body).where(merges)):
+        if survivor_in(body) in survivors:
+            yield from merged_in(body)
+
+
+def _is_known(connection: sa.Connection, portal: int, contact: str) -> bool:
+    """Ask whether more than events is held of a contact."""
+    return any(
+        connection.scalar(sa.select(sa.literal(1)).where(_of(_TABLES[name], portal, [contact])).limit(1))
+        for name in _KNOWN
+    )
 
 
 def _refuse_claimed(connection: sa.Connection, portal: int, ids: Collection[str], now: int) -> None:
@@ -154,10 +206,13 @@ def _malformed_about(connection: sa.Connection, portal: int, ids: Collection[str
 
     Those whose portal could not be read are kept under 0.
     """
-    unfiled = sa.select(events.c.id, events.c.body).where(
-        placed_or_not(events.c.portal.in_({portal, 0}), events.c.contact.is_(None))
-    )
-    return [row.id for row in connection.execute(unfiled) if not _ids_in(row.body).isdisjoint(ids)]
+    rows = connection.execute(_unfiled({portal, 0}))
+    return [row.id for row in rows if not _ids_in(row.body).isdisjoint(ids)]
+
+
+def _unfiled(portals: Collection[int]) -> sa.Select[Any]:
+    these = (events.c.portal.in_(portals), events.c.contact.is_(None), events.c.malformed.is_not(None))
+    return sa.select(events.c.id, events.c.portal, events.c.body).where(placed_or_not(*these))
 
 
 def _ids_in(body: Any) -> set[str]:

@@ -41,6 +41,12 @@ class DatabaseUnavailable(StagekeeperError):
     exit_code = 5
 
 
+class Collided(DatabaseUnavailable):
+    """The database gave up this transaction for the sake of another one; nothing of it has happened."""
+
+    code = "database-collision"
+
+
 class DatabaseNewer(StagekeeperError):
     """The database was made by a newer release; install that release or restore a backup."""
 
@@ -52,6 +58,12 @@ class ClaimLost(StagekeeperError):
     """The lease of this claim ran out and another worker may hold its contacts; nothing more is written for them."""
 
     code = "claim-lost"
+
+
+class Stopped(StagekeeperError):
+    """This process is ending; no further call goes out, and what is in hand goes back."""
+
+    code = "stopped"
 
 
 class Refused(StagekeeperError):

@@ -38,6 +38,9 @@ _LARGEST = 2**63 - 1
 _LATEST = 10**15  # some thirty thousand years from now: a time beyond is none
 
 
+MERGE = "contact.merge"
+
+
 class BodyUnreadable(StagekeeperError):
     """The body is not a JSON array of objects."""
 
@@ -210,6 +213,16 @@ def _read_contacts(kind: str, body: Mapping[str, object]) -> tuple[str, ...]:
     merged = body.get("mergedObjectIds")
     others = merged if isinstance(merged, list) else [merged]
     return _ids("newObjectId", [body.get("newObjectId"), body.get("primaryObjectId"), *others])
+
+
+def survivor_in(body: Mapping[str, object]) -> str | None:
+    """Name what the contacts of a merge became, by the event's word."""
+    return _read_id(body.get("newObjectId")) or _read_id(body.get("primaryObjectId"))
+
+
+def merged_in(body: Mapping[str, object]) -> frozenset[str]:
+    """Name every contact that a merge concerns."""
+    return frozenset(_read_contacts(MERGE, body))
 
 
 def _read_sides(subject: str, body: Mapping[str, object]) -> tuple[str, ...]:

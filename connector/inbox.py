@@ -10,14 +10,16 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
 import sqlalchemy as sa
 
+from connector.claiming import is_claimable, put_back, take
 from connector.errors import ClaimLost
 from connector.events import Event
 from connector.intake import Accepted, Intake
 from connector.moments import HOUR, SECOND, Clock
-from connector.store.engine import writing
+from connector.store.engine import again_when_collided, writing
 from connector.store.tables import portals, waiting
 from connector.waitinglist import WaitingList
 
@@ -95,6 +97,7 @@ class Inbox(WaitingList):
 
     # Handing out
 
+    @again_when_collided
     def claim(
         self, *, lease_ms: int, limit: int = 100, portals: Collection[int] | None = None
     ) -> Claim | None:
@@ -103,25 +106,34 @@ class Inbox(WaitingList):
         now = self._clock()
         with writing(self._engine) as connection:
             for portal in self._portals_in_turn(connection, now, only=portals):
-                held = self._pick(connection, portal, now=now, limit=limit)
-                if held:
-                    claim = Claim(
-                        token=uuid.uuid4().hex, portal=portal, contacts=held, taken_at=now, until=now + lease_ms
-                    )
-                    self._take(connection, claim)
+                claim = self._hand_out(connection, portal, now=now, lease_ms=lease_ms, limit=limit)
+                if claim is not None:
                     return claim
         return None
 
+    @again_when_collided
+    def claim_these(self, portal: int, contacts: Collection[str], *, lease_ms: int) -> Claim | None:
+        """Hand out just these contacts, due or not; those in other hands, and dead letters, stay where they are."""
+        self._intake.place()
+        now = self._clock()
+        with writing(self._engine) as connection:
+            self._intake.look_at(connection, portal, contacts, due=now)
+            return self._hand_out(
+                connection, portal, now=now, lease_ms=lease_ms, limit=len(contacts), only=contacts
+            )
+
+    @again_when_collided
     def renew(self, claim: Claim, *, lease_ms: int) -> Claim:
         """Hold the claim for longer, counted from now; raises `ClaimLost` when any of it is in other hands."""
         until = self._clock() + lease_ms
         with writing(self._engine) as connection:
-            renewed = connection.execute(
-                sa.update(waiting).where(*_held(claim)).values(claimed_until=until)
-            ).rowcount
-            if renewed != len(claim.contacts):
-                raise ClaimLost
+            self.ensure_held(claim, connection)
+            connection.execute(sa.update(waiting).where(*_held(claim)).values(claimed_until=until))
         return replace(claim, until=until)
+
+    def ensure_held(self, claim: Claim, connection: sa.Connection) -> None:
+        """Raise `ClaimLost` unless every contact of the claim is still held; nobody takes one before the commit."""
+        self._lock(connection, claim, [held.contact for held in claim.contacts])
 
     # Taking back
 
@@ -145,10 +157,15 @@ class Inbox(WaitingList):
             self._let_go(inside, claim, [c for c in settled if c in grown])
             self._fail(inside, claim, failed, grown=grown)
 
-    def release(self, claim: Claim) -> None:
-        """Give back what is still held, as if it had never been claimed."""
-        values = {**_FREE, "attempts": waiting.c.attempts - sa.case((waiting.c.attempts > 0, 1), else_=0)}
+    @again_when_collided
+    def release(self, claim: Claim, *, due_in: int = 0) -> None:
+        """Give back what is still held, as if it had never been claimed; it may be asked not to be claimed at once."""
+        once_less = waiting.c.attempts - sa.case((waiting.c.attempts > 0, 1), else_=0)
+        values: dict[str, object] = {**_FREE, "attempts": once_less}
+        if due_in:
+            values["due"] = self._clock() + due_in
         with writing(self._engine) as connection:
+            connection.execute(_in_order(claim))
             connection.execute(sa.update(waiting).where(*_held(claim)).values(values))
 
     # Inside
@@ -157,33 +174,35 @@ class Inbox(WaitingList):
         self, connection: sa.Connection, now: int, *, only: Collection[int] | None
     ) -> Sequence[int]:
         """List the portals that have something to hand out and are not in trouble, least recently served first."""
-        some = sa.select(sa.literal(1)).where(waiting.c.portal == portals.c.portal, *_claimable(now)).exists()
+        some = sa.select(sa.literal(1)).where(waiting.c.portal == portals.c.portal, *is_claimable(now)).exists()
         well = portals.c.trouble.is_(None) | (portals.c.trouble_until <= now)
         query = sa.select(portals.c.portal).where(well, some).order_by(portals.c.served_at, portals.c.portal)
         if only is not None:
             query = query.where(portals.c.portal.in_(only))
         return connection.scalars(query).all()
 
-    def _pick(self, connection: sa.Connection, portal: int, *, now: int, limit: int) -> tuple[Waiting, ...]:
-        query = (
-            sa.select(waiting.c.contact, waiting.c.generation, waiting.c.attempts, waiting.c.since, waiting.c.claim)
-            .where(waiting.c.portal == portal, *_claimable(now))
-            .order_by(waiting.c.due, waiting.c.contact)
-            .limit(limit)
-            .with_for_update(skip_locked=True)  # PostgreSQL; SQLite has one writer and needs no lock on rows
-        )
-        rows = connection.execute(query).all()
-        exhausted = [row.contact for row in rows if row.claim and row.attempts >= self._last_attempt]
+    def _hand_out(
+        self, connection: sa.Connection, portal: int, *, now: int, lease_ms: int, limit: int,
+        only: Collection[str] | None = None,
+    ) -> Claim | None:  # fmt: skip
+        """Take a portal's due contacts into a claim, in as few steps as the database can; None when there are none."""
+        token, until = uuid.uuid4().hex, now + lease_ms
+        marks = {"claim": token, "claimed_until": until}
+        rows = take(connection, portal, marks=marks, now=now, limit=limit, only=only)
+        exhausted = [row for row in rows if row.claim and row.attempts >= self._last_attempt]
+        kept = _few_of_suspects([row for row in rows if row not in exhausted])
+        if len(kept) < len(rows):
+            put_back(connection, portal, [row for row in rows if row not in kept])
         if exhausted:
-            self._bury(connection, portal, exhausted, now=now)
-        rows = [row for row in rows if row.contact not in exhausted]
-        suspects = [row for row in rows if row.claim and row.attempts >= _SUSPECT_AFTER]
-        # A tenth of them; alone is who was among few when a worker died once more.
-        few = len(suspects) // 10 if all(row.attempts == _SUSPECT_AFTER for row in suspects) else 1
-        return tuple(
+            self._bury(connection, portal, [row.contact for row in exhausted], now=now)
+        if not kept:
+            return None
+        held = tuple(
             Waiting(contact=row.contact, generation=row.generation, attempts=row.attempts + 1, since=row.since)
-            for row in (suspects[: max(few, 1)] or rows)
+            for row in kept
         )
+        self._served(connection, portal, now)
+        return Claim(token=token, portal=portal, contacts=held, taken_at=now, until=until)
 
     def _bury(self, connection: sa.Connection, portal: int, contacts: Collection[str], *, now: int) -> None:
         error = f"claimed {self._last_attempt} times, its worker never came back; see the worker's log, then retry"
@@ -193,28 +212,15 @@ class Inbox(WaitingList):
             .values(**_FREE, dead_at=now, last_error=error)
         )
 
-    def _take(self, connection: sa.Connection, claim: Claim) -> None:
-        contacts = [held.contact for held in claim.contacts]
-        connection.execute(
-            sa.update(waiting)
-            .where(waiting.c.portal == claim.portal, waiting.c.contact.in_(contacts))
-            .values(claim=claim.token, claimed_until=claim.until, attempts=waiting.c.attempts + 1)
-        )
+    def _served(self, connection: sa.Connection, portal: int, now: int) -> None:
         # Always later than every other portal's, also when the clock stands still or is set back.
         latest = sa.select(sa.func.max(portals.c.served_at)).scalar_subquery()
-        served_at = sa.case((latest >= claim.taken_at, latest + 1), else_=claim.taken_at)
-        connection.execute(sa.update(portals).where(portals.c.portal == claim.portal).values(served_at=served_at))
+        served_at = sa.case((latest >= now, latest + 1), else_=now)
+        connection.execute(sa.update(portals).where(portals.c.portal == portal).values(served_at=served_at))
 
     def _lock(self, connection: sa.Connection, claim: Claim, contacts: Collection[str]) -> Mapping[str, int]:
         """Lock the rows in one order and give their generations, so that no event slips in between look and write."""
-        query = (
-            sa.select(waiting.c.contact, waiting.c.generation)
-            .where(
-                waiting.c.portal == claim.portal, waiting.c.claim == claim.token, waiting.c.contact.in_(set(contacts))
-            )
-            .order_by(waiting.c.contact)
-            .with_for_update()
-        )
+        query = _in_order(claim).where(waiting.c.contact.in_(set(contacts)))
         held = {row.contact: row.generation for row in connection.execute(query)}
         if len(held) != len(set(contacts)):
             raise ClaimLost
@@ -266,14 +272,23 @@ _FREE: Mapping[str, None] = MappingProxyType({"claim": None, "claimed_until": No
 _FRESH: Mapping[str, int | None] = MappingProxyType({**_FREE, "attempts": 0, "last_error": None})
 
 
-def _claimable(now: int) -> tuple[sa.ColumnElement[bool], ...]:
-    free = waiting.c.claim.is_(None) | (waiting.c.claimed_until <= now)
-    return waiting.c.dead_at.is_(None), waiting.c.due <= now, free
+def _few_of_suspects(rows: Sequence[sa.Row[Any]]) -> Sequence[sa.Row[Any]]:
+    """Let those whose worker died too often be alone, or be few; all when there are none of them."""
+    suspects = [row for row in rows if row.claim and row.attempts >= _SUSPECT_AFTER]
+    # A tenth of them; alone is who was among few when a worker died once more.
+    few = len(suspects) // 10 if all(row.attempts == _SUSPECT_AFTER for row in suspects) else 1
+    return suspects[: max(few, 1)] or rows
 
 
 def _held(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
     contacts = [held.contact for held in claim.contacts]
     return waiting.c.portal == claim.portal, waiting.c.contact.in_(contacts), waiting.c.claim == claim.token
+
+
+def _in_order(claim: Claim) -> sa.Select[tuple[str, int]]:
+    """Lock what is held of a claim in the one order in which everybody locks, so that nobody waits in a circle."""
+    query = sa.select(waiting.c.contact, waiting.c.generation).where(*_held(claim))
+    return query.order_by(waiting.c.contact).with_for_update()
 
 
 def _one_of(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:

@@ -7,15 +7,19 @@ into the inbox next, a claim above all, so nothing that was stored is ever overl
 
 import operator
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
 
+from connector.echoes import find_echoes
 from connector.events import Event
-from connector.moments import Clock
-from connector.store.engine import Prepared, insert_into, is_sqlite, reading, writing
+from connector.moments import DAY, Clock
+from connector.receipts import erased_among
+from connector.store.engine import again_when_collided, insert_into, is_alone, reading, writing
+from connector.store.prepared import Insert, Prepared, Rows
 from connector.store.tables import events, portals, waiting
 from connector.store.together import Together
 
@@ -25,7 +29,9 @@ _log = structlog.get_logger()
 _PLACED_AT_ONCE = 300
 _PAUSE_S = 0.02
 _ROUNDS = 25  # for whoever only looks: after a burst it sees what has been placed by then, and is not kept
-_STORED_TOGETHER = 16  # PostgreSQL brings commits together by itself
+_MAY_COME_LATE = 3 * DAY  # HubSpot delivers again for one day
+_STORED_TOGETHER = 16
+_PLACING = 5_746_391_028  # beside the migrations' own
 _EVENT = ("portal", "key", "type", "contact", "occurred_at", "received_at", "due", "malformed", "body")
 _PORTAL_AND_KEY, _MALFORMED = operator.itemgetter(0, 1), _EVENT.index("malformed")
 _WAITING = ("portal", "contact", "due", "since", "generation", "attempts")
@@ -33,7 +39,6 @@ _WAITING = ("portal", "contact", "due", "since", "generation", "attempts")
 _YES: sa.ColumnElement[int] = sa.literal_column("1")
 _NO: sa.ColumnElement[int] = sa.literal_column("0")
 
-Rows = Sequence[tuple[object, ...]]
 Moments = tuple[int, int]
 """When to look at a contact, and since when there is reason to."""
 
@@ -54,7 +59,7 @@ class Intake:
         self._engine = engine
         self._clock = clock
         self._pause = pause
-        self._store_together = Together(self._store, at_most=_STORED_TOGETHER if is_sqlite(engine) else 1)
+        self._store_together = Together(self._store, at_most=_STORED_TOGETHER)
         self._insert_events = Prepared(engine, insert_into(engine, events).on_conflict_do_nothing(), columns=_EVENT)
         self._insert_waiting = Prepared(engine, _insert_or_wait_again(engine), columns=_WAITING)
 
@@ -70,6 +75,7 @@ class Intake:
         stored, kept = self._store_together.run((sound, malformed))
         return Accepted(stored=stored, duplicates=len(rows) - stored - kept, malformed=kept)
 
+    @again_when_collided
     def place(self, *, rounds: int = _ROUNDS) -> None:
         """Let the contacts of stored events wait, in so many small transactions at the most."""
         for _ in range(rounds):
@@ -81,20 +87,17 @@ class Intake:
                 return
             self._pause(_PAUSE_S)
 
-    def place_without_waiting(self, connection: sa.Connection, portal: int, contacts: Collection[str]) -> None:
-        """Take the stored events of these contacts for no reason to look."""
-        theirs = _unplaced(events.c.portal == portal, events.c.contact.in_(contacts))
-        connection.execute(sa.update(events).where(theirs).values(placed=_YES))
-
     def look_at(self, connection: sa.Connection, portal: int, contacts: Iterable[str], *, due: int) -> None:
         """Let contacts wait without an event; one that waits already does not wait longer."""
         self._wait(connection, {(portal, contact): (due, due) for contact in contacts})
 
+    @again_when_collided
     def _store(self, requests: Sequence[tuple[Rows, Rows]]) -> Sequence[tuple[int, int]]:
         """Insert the rows of whole requests, the sound and the malformed; how many of either were new, of each."""
-        insert = self._insert_events.run
+        parts = [rows for request in requests for rows in request]
         with writing(self._engine) as connection:
-            return [(insert(connection, sound), insert(connection, malformed)) for sound, malformed in requests]
+            counts = self._insert_events.run_each(connection, parts)
+        return list(zip(counts[::2], counts[1::2], strict=True))
 
     def _is_all_placed(self) -> bool:
         with reading(self._engine) as connection:
@@ -106,19 +109,36 @@ class Intake:
             .where(events.c.placed == _NO)
             .order_by(events.c.id)
             .limit(_PLACED_AT_ONCE)
-            .with_for_update(skip_locked=True)  # PostgreSQL: another worker is placing those
         )
-        rows = connection.execute(query).all()
+        rows = connection.execute(query).all() if is_alone(connection, _PLACING) else []
         if rows:
             waits: dict[tuple[int, str], Moments] = {}
-            for _, portal, contact, due, received_at in rows:
-                if contact is not None and due is not None:
+            told = find_echoes(connection, [row.id for row in rows if row.due is not None], self._clock())
+            for id_, portal, contact, due, received_at in rows:
+                if contact is not None and due is not None and id_ not in told:
                     waits[portal, contact] = min(waits.get((portal, contact), (due, received_at)), (due, received_at))
+            waits |= self._traces(connection, [row for row in rows if (row.portal, row.contact) not in waits])
             self._wait(connection, waits)
             ids = [row.id for row in rows]
             connection.execute(sa.update(events).where(events.c.id.in_(ids)).values(placed=_YES))
-            _log.debug("inbox.placed", events=len(rows), contacts=len(waits))
+            _log.debug("inbox.placed", events=len(rows), contacts=len(waits), echoes=len(told))
         return len(rows)
+
+    def _traces(
+        self, connection: sa.Connection, rows: Sequence[sa.Row[*tuple[Any, ...]]]
+    ) -> dict[tuple[int, str], Moments]:
+        """Let those be looked at of whom an event says nothing new, but who were erased: so the event goes as well."""
+        now = self._clock()
+        quiet = {(row.portal, row.contact): row.received_at for row in rows if row.contact is not None}
+        portals = {portal for portal, _ in quiet}
+        erased = {
+            (portal, contact)
+            for portal in portals
+            for contact in erased_among(
+                connection, portal, [one for of, one in quiet if of == portal], since=now - _MAY_COME_LATE
+            )
+        }
+        return {each: (now, quiet[each]) for each in erased}
 
     def _wait(self, connection: sa.Connection, waits: Mapping[tuple[int, str], Moments]) -> None:
         if waits:
@@ -155,7 +175,7 @@ def _event_row(event: Event, received_at: int, settle_ms: int) -> tuple[object, 
     )  # fmt: skip
 
 
-def _insert_or_wait_again(engine: sa.Engine) -> sa.Insert:
+def _insert_or_wait_again(engine: sa.Engine) -> Insert:
     """Let a contact wait, or say what one more reason to look does to a row that waits already.
 
     It never waits longer for it; a dead letter comes alive with all its attempts.

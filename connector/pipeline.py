@@ -4,31 +4,37 @@ This is the only place where it is spelled out; `explain` and `test` call the sa
 reads and the writes nothing does I/O: `now` is read once per claim and handed down.
 """
 
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 import structlog
 
-from connector.decision import CLOSED, NO_MEMORY, Decision, Mark, Memory, decide
-from connector.hubspot.client import HubSpotPortal
-from connector.hubspot.failure import HubSpotError, PortalTrouble, concerns_portal, failure_of
+from connector.bouts import Bouts, after_writing, hold_back
+from connector.candidate import Candidate, Compared
+from connector.decision import Decision, Mark, Memory, decide
+from connector.erasure import remove_person, remove_traces
+from connector.examiner import Examiner, judge, worded
+from connector.hubspot.failure import PortalTrouble, concerns_portal, failure_of
 from connector.hubspot.meaning import Meaning
 from connector.inbox import Claim, Failure, Inbox, Waiting, next_try_at
-from connector.moments import DAY, SECOND, Clock
-from connector.people import contested, last_moves
-from connector.plan import Terms, make_plan
-from connector.record import DELETED, Held, Judged, Outcome, Recorder, heir_of
+from connector.moments import DAY, MINUTE, SECOND, Clock
+from connector.plan import Effect, Terms
+from connector.presence import Presence, Reader
+from connector.receipts import Receipt
+from connector.record import DELETED, Held, Judged, Outcome, Recorder
+from connector.rivals import Found, Rivals
 from connector.rulebook.cases import Case, Seen
-from connector.rulebook.judging import Rulebook, Subject
-from connector.snapshot import Snapshot, Snapshots, Wanted, read_snapshots, with_companies, with_deals
-from connector.store.engine import writing
+from connector.rulebook.columns import Subject
+from connector.rulebook.judging import Rulebook
+from connector.store.engine import again_when_collided, writing
 from connector.writes import Written, carry_out
 
 _MOST_ECHOES = 4
 """So many times in a row our own writes may lead to the next; a pack that never comes to rest must not run on."""
 _RESTLESS = DAY
+_HINDERED = 15 * MINUTE
+"""So often it is tried to do what the app lacks a scope for."""
 _GATHER = 5 * SECOND
 """So long a survivor of a merge waits, for those that were merged may be found gone one by one."""
 _log = structlog.get_logger()
@@ -45,21 +51,14 @@ class Work:
     judging_s: float = 0.0
     """How long judging and planning took for all of them together, without HubSpot's time."""
     trouble: PortalTrouble | None = None
-
-
-def judge(rulebook: Rulebook, snapshot: Snapshot, held: Held, terms: Terms, now: int) -> Judged:
-    """Decide about one contact and plan what is to be done."""
-    decision = decide(rulebook, snapshot, held.memory, now)
-    plan = make_plan(decision, snapshot, terms, now, held.unwritten, theirs_until=held.theirs_until)
-    if decision.status != CLOSED:
-        return Judged(snapshot=snapshot, held=held, decision=decision, plan=plan)
-    # Whoever asked to be forgotten gets nothing that was intended before; only what forgets them is still done.
-    forgetting = {action.id for action in rulebook.pack.actions if action.do}
-    kept = tuple(effect for effect in held.effects if effect.rule in forgetting)
-    dropped = tuple(effect.key for effect in held.effects if effect not in kept)
-    return Judged(
-        snapshot=snapshot, held=replace(held, effects=kept), decision=decision, plan=plan, dropped=dropped
-    )
+    hindered: Mapping[str, str] = field(default_factory=dict)
+    """Kinds of effects that wait for a scope, and what HubSpot said."""
+    receipts: Sequence[Receipt] = ()
+    """Of people whom the rules had erased."""
+    fights: Sequence[tuple[str, str]] = ()
+    """Those that have begun: (property, rival)."""
+    unshadowed: int = 0
+    """About how many contacts the candidate pack could say nothing."""
 
 
 def see_case(rulebook: Rulebook, case: Case, now: int) -> Seen:
@@ -84,21 +83,31 @@ def decide_case(rulebook: Rulebook, case: Case, now: int) -> Decision:
     return decide(rulebook, subject, memory, now)
 
 
+def _everyone(_: Judged) -> bool:
+    return True
+
+
 class Pipeline:
     """Works off the claims of one portal under one pack."""
 
     def __init__(  # noqa: PLR0913 - the parts of the sentence, all named
-        self, *, rulebook: Rulebook, hubspot: HubSpotPortal, engine: sa.Engine, inbox: Inbox, recorder: Recorder,
-        terms: Callable[[], Terms], clock: Clock, random: Callable[[], float], lease_ms: int, last_attempt: int,
-        default_owner: str | None, live: bool,
+        self, *, examiner: Examiner, engine: sa.Engine, inbox: Inbox, recorder: Recorder,
+        rivals: Rivals, terms: Callable[[], Terms], clock: Clock, random: Callable[[], float], lease_ms: int,
+        last_attempt: int, default_owner: str | None, live: bool, candidate: Candidate | None = None,
     ) -> None:  # fmt: skip
-        self.rulebook = rulebook
-        self.hubspot = hubspot
-        self.wanted = Wanted.by(rulebook.pack)
+        self.examiner = examiner
+        self.hubspot = examiner.hubspot
         self._engine = engine
         self._inbox = inbox
         self._recorder = recorder
-        self._terms = terms
+        self._ladder = examiner.rulebook.pack.ladder
+        self._reader = Reader(
+            hubspot=examiner.hubspot, wanted=examiner.asked, engine=engine, recorder=recorder, ladder=self._ladder,
+            shadow_ladder=candidate.pack.ladder if candidate else (),
+        )  # fmt: skip
+        self._candidate = candidate
+        self._rivals = rivals
+        self.terms = terms
         self._clock = clock
         self._random = random
         self._lease_ms = lease_ms
@@ -106,53 +115,31 @@ class Pipeline:
         self._default_owner = default_owner
         self._live = live
 
-    def work(self, claim: Claim) -> Work:
-        """Work off a claim to its end; raises HubSpotError when nothing could be read, ClaimLost when it was lost."""
-        now = self._clock()
-        terms = self._terms()
-        waiting = {held.contact: held for held in claim.contacts}
-        held = self._recorder.held(list(waiting))
-        snapshots = read_snapshots(self.hubspot, self.wanted, list(waiting))
-        gone, lost = self._whereabouts(snapshots.missing)
-        held |= _inherited(held, gone, self.rulebook.pack.ladder)
-        judged, unread, judging_s = self._judge_all(snapshots.found, held, terms, now)
-        judged = self._recorder.in_turn(self._respect_people(judged, unread, terms, now))
-        meanings = {**snapshots.failed, **lost, **unread}
-        self._check_portal(meanings, reached=bool(judged or gone))
-        failed = self._failures(meanings, waiting)
-        self._intend(claim, judged, gone, now)
-        written = self._write(claim, judged, now) if self._live else Written(outcomes={c: Outcome() for c in judged})
-        work = self._finish(_Done(claim, terms, judged, gone, failed, written))
-        return replace(work, judging_s=judging_s)
+    def work(self, claim: Claim, *, admits: Callable[[Judged], bool] = _everyone) -> Work:
+        """Work off a claim to its end; raises HubSpotError when nothing could be read, ClaimLost when it was lost.
 
-    def read_and_judge(self, contact: str, held: Held, now: int) -> Judged | None:
-        """Read everything about one contact and judge it, writing nothing; None when HubSpot has no such contact."""
-        snapshots = read_snapshots(self.hubspot, self.wanted, [contact])
-        if contact not in snapshots.found:
-            return None
-        snapshot = snapshots.found[contact]
-        if snapshot.company is None:
-            snapshot = with_companies(self.hubspot, self.wanted, [snapshot]).found[contact]
-        if snapshot.deals is None:
-            snapshot = with_deals(self.hubspot, self.wanted, [snapshot]).found[contact]
-        return judge(self.rulebook, snapshot, held, self._terms(), now)
+        Contacts that are not admitted, once they have been judged, are given back as if never claimed.
+        """
+        now = self._clock()
+        terms = self.terms()
+        waiting = {held.contact: held for held in claim.contacts}
+        there = self._reader.read(claim, now=now, still_held=lambda: self._still_held(claim))
+        judged, unread, judging_s = self.examiner.judge_all(there.found, there.held, terms, now)
+        judged, fought = self._leave_to_rivals(self.examiner.respect_people(judged, unread, terms, now), now)
+        unread |= fought.unread
+        judged = {contact: worded(one, terms, now) for contact, one in judged.items() if admits(one)}
+        judged = self._recorder.in_turn(judged)
+        meanings = {**there.failed, **unread}
+        self._check_portal(meanings, reached=bool(judged or there.gone or there.erased))
+        failed = self._failures({**meanings, **there.busy}, waiting)
+        beside = self._candidate.put_beside(judged, now) if self._candidate else Compared(judged=judged)
+        judged = dict(beside.judged)
+        begun = self._intend(claim, judged, there, fought, now)
+        written = self._write(claim, judged, now) if self._live else Written(outcomes={c: Outcome() for c in judged})
+        work = self._finish(_Done(claim, terms, judged, there, failed, written))
+        return replace(work, judging_s=judging_s, fights=begun, unshadowed=beside.failed)
 
     # --- reading and judging ------------------------------------------------------------------------------------------
-
-    def _whereabouts(self, missing: Iterable[str]) -> tuple[dict[str, str], dict[str, Meaning]]:
-        """Say where contacts went that a batch does not find: the id they were merged into, or "deleted"."""
-        gone, lost = {}, {}
-        for contact in sorted(missing):
-            try:
-                record = self.hubspot.contacts.read_one(contact, ["hs_object_id"])
-            except PortalTrouble:
-                raise
-            except HubSpotError as error:
-                lost[contact] = error.meaning
-                continue
-            survivor = str(record["id"]) if record else DELETED
-            gone[contact] = survivor if survivor != contact else DELETED
-        return gone, lost
 
     def _check_portal(self, meanings: Mapping[str, Meaning], *, reached: bool) -> None:
         """Raise when it is the portal that fails and not its contacts, so that their attempts are not used up."""
@@ -162,63 +149,30 @@ class Pipeline:
         if meanings and not reached and all(meaning.retryable for meaning in meanings.values()):
             self.hubspot.account()  # raises when HubSpot as a whole does not answer; else it is these contacts
 
-    def _judge_all(
-        self, snapshots: Mapping[str, Snapshot], held: Mapping[str, Held], terms: Terms, now: int
-    ) -> tuple[dict[str, Judged], dict[str, Meaning], float]:
-        """Judge all; companies, then deals, are read only for those whose decision could still depend on them."""
-        judged, failed = dict[str, Judged](), dict[str, Meaning]()
-        judging_s = 0.0
-
-        def judge_each(found: Mapping[str, Snapshot]) -> None:
-            nonlocal judging_s
-            started = time.perf_counter()
-            judged.update({c: judge(self.rulebook, snapshot, held[c], terms, now) for c, snapshot in found.items()})
-            judging_s += time.perf_counter() - started
-
-        judge_each(snapshots)
-        for read, is_open in ((with_companies, self._needs_company), (with_deals, self._needs_deals)):
-            open_ones = [one.snapshot for one in judged.values() if is_open(one)]
-            if open_ones:
-                more: Snapshots = read(self.hubspot, self.wanted, open_ones)
-                failed |= more.failed
-                judge_each(more.found)
-        return {c: one for c, one in judged.items() if c not in failed}, failed, judging_s
-
-    def _respect_people(
-        self, judged: Mapping[str, Judged], failed: dict[str, Meaning], terms: Terms, now: int
-    ) -> dict[str, Judged]:
-        """Judge those anew whose stage a person has moved since the last look: that move wins for a time."""
-        moved = contested(judged.values()) if terms.human_wins_for else []
-        if not moved:
-            return dict(judged)
-        moves, unread = last_moves(self.hubspot, moved)
-        failed |= unread
-        after = {c: one for c, one in judged.items() if c not in unread}
-        for contact, moment in moves.items():
+    def _leave_to_rivals(self, judged: Mapping[str, Judged], now: int) -> tuple[dict[str, Judged], Found]:
+        """Take out of the plans what another automation sets back each time."""
+        found = self._rivals.find(judged.values(), now)
+        after = {c: one for c, one in judged.items() if c not in found.unread}
+        for contact, bouts in found.bouts.items():
             one = after[contact]
-            held = replace(one.held, theirs_until=moment + terms.human_wins_for)
-            after[contact] = judge(self.rulebook, one.snapshot, held, terms, now)
-        return after
-
-    def _needs_company(self, one: Judged) -> bool:
-        return one.snapshot.company is None and (one.decision.undetermined or self._shows(one, "company"))
-
-    def _needs_deals(self, one: Judged) -> bool:
-        return one.snapshot.deals is None and (one.decision.undetermined or self._shows(one, "deal"))
-
-    def _shows(self, one: Judged, object_: str) -> bool:
-        """Ask whether a text that is due may speak of the company or the deal."""
-        due = bool(one.decision.tasks or one.decision.actions)
-        return due and bool(self.rulebook.pack.properties_in_texts(object_))
+            after[contact] = replace(one, held=replace(one.held, bouts=bouts), plan=hold_back(one.plan, bouts, now))
+        return after, found
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    def _intend(self, claim: Claim, judged: Mapping[str, Judged], gone: Mapping[str, str], now: int) -> None:
-        """Write down what was decided and what is about to be done, before anything is."""
+    @again_when_collided
+    def _intend(
+        self, claim: Claim, judged: Mapping[str, Judged], there: Presence, fought: Found, now: int
+    ) -> Sequence[tuple[str, str]]:
+        """Write down what was decided and what is about to be done, before anything is; give the fights that begin."""
         self._still_held(claim)
         with writing(self._engine) as connection:
+            self._inbox.ensure_held(claim, connection)  # nobody who was erased meanwhile is to come back by this
             self._recorder.intend(connection, claim.token, list(judged.values()), now, live=self._live)
-            self._recorder.bury(connection, claim.token, gone, now, ladder=self.rulebook.pack.ladder)
+            self._recorder.bury(connection, claim.token, there.gone, now, heirs=there.heirs_among(judged))
+            begun = self._rivals.note(connection, fought.rivals, now)
+        self._rivals.tell(begun)
+        return begun
 
     def _write(self, claim: Claim, judged: Mapping[str, Judged], now: int) -> Written:
         busy = [one for one in judged.values() if one.plan.properties or one.plan.effects or one.held.effects]
@@ -235,39 +189,57 @@ class Pipeline:
         if self._clock() > claim.until - self._lease_ms * 2 // 3:
             self._inbox.renew(claim, lease_ms=self._lease_ms)
 
+    @again_when_collided
     def _finish(self, done: "_Done") -> Work:
         """Record the outcomes and give the contacts back, in one transaction; the untried as if never claimed."""
         now = self._clock()
         claim, judged, outcomes = done.claim, done.judged, done.written.outcomes
         waiting = {held.contact: held for held in claim.contacts}
-        undone = {c: outcome for c, outcome in outcomes.items() if outcome.error is not None}
+        there = done.there
+        undone = {c: outcome for c, outcome in outcomes.items() if outcome.error is not None or outcome.gone}
         failed = {
             **done.failed,
             **{c: self._failure(one, waiting[c], now) for c, one in undone.items() if c not in done.written.untried},
         }
-        settled: dict[str, int | None] = dict.fromkeys(done.gone)
+        settled: dict[str, int | None] = dict.fromkeys([*there.gone, *there.erased])
         settled |= {
             c: self._next_look(judged[c], one, done.terms, now) for c, one in outcomes.items() if c not in undone
         }
-        survivors = sorted({where for where in done.gone.values() if where != DELETED})
+        again = now + _HINDERED
+        settled |= {c: min(settled[c] or again, again) for c in done.written.postponed & settled.keys()}
+        survivors = sorted({*there.gone.values()} - {DELETED} - judged.keys())
         with writing(self._engine) as connection:
-            self._recorder.settle(connection, claim.token, outcomes, now)
+            self._recorder.settle(connection, claim.token, outcomes, now, bouts=_bouts_after(judged, outcomes, now))
             self._inbox.finish(claim, connection, settled=settled, failed=failed)
             self._inbox.look_at(claim.portal, survivors, due=now + _GATHER, connection=connection)
+            receipts = self._forget(connection, done, now)
         if done.written.untried:
             self._inbox.release(claim)
-        return Work(judged=judged, outcomes=outcomes, gone=done.gone, failed=failed, trouble=done.written.trouble)
+        return Work(
+            judged=judged, outcomes=outcomes, gone=there.gone, failed=failed, trouble=done.written.trouble,
+            hindered=done.written.hindered, receipts=receipts,
+        )  # fmt: skip
+
+    def _forget(self, connection: sa.Connection, done: "_Done", now: int) -> Sequence[Receipt]:
+        """Erase whom the rules had erased in HubSpot, and what later events brought back of people who were erased."""
+        portal, there = done.claim.portal, done.there
+        if there.erased:
+            remove_traces(connection, portal, there.erased, now=now)
+        confirmed = {key for outcome in done.written.outcomes.values() for key in outcome.confirmed}
+        over = [c for c, one in done.judged.items() if any(effect.key in confirmed for effect in _erasing(one))]
+        over += [c for c, where in there.gone.items() if where == DELETED and any(map(_erases, there.held[c].effects))]
+        return [
+            remove_person(connection, portal, contact, reason="privacy_deletion", now=now) for contact in over
+        ]
 
     def _next_look(self, one: Judged, outcome: Outcome, terms: Terms, now: int) -> int | None:
         """Say when to look again: at once when our own writes change what the rules read, whose echo is not heard."""
-        if outcome.gone:
-            return now
-        if self.wanted.rule_inputs.isdisjoint(outcome.written):
-            looks = (one.decision.next_look_at, one.plan.held_until)
-            return min((look for look in looks if look is not None), default=None)
+        beside = self._candidate.next_look(one, outcome.written, now) if self._candidate else None
+        if self.examiner.wanted.rule_inputs.isdisjoint(outcome.written):
+            return _earliest(one.decision.next_look_at, one.plan.held_until, beside)
         after = self._echoed(one, outcome.written, terms, now)
         if not after.plan.effects and not after.plan.properties:
-            return after.decision.next_look_at
+            return _earliest(after.decision.next_look_at, after.plan.held_until, beside)
         for _ in range(_MOST_ECHOES):
             if not after.plan.effects and not after.plan.properties:
                 return now
@@ -278,7 +250,8 @@ class Pipeline:
     def _echoed(self, one: Judged, written: Mapping[str, str], terms: Terms, now: int) -> Judged:
         """Judge a contact as it will be once these values are in HubSpot."""
         snapshot = replace(one.snapshot, properties={**one.snapshot.properties, **written})
-        return judge(self.rulebook, snapshot, Held(memory=one.decision.memory), terms, now)
+        held = Held(memory=one.decision.memory, theirs_until=one.held.theirs_until, bouts=one.held.bouts)
+        return judge(self.examiner.rulebook, snapshot, held, terms, now)
 
     def _failures(self, meanings: Mapping[str, Meaning], waiting: Mapping[str, Waiting]) -> dict[str, Failure]:
         now = self._clock()
@@ -289,7 +262,9 @@ class Pipeline:
 
     def _failure(self, outcome: Outcome, waiting: Waiting, now: int) -> Failure:
         """Say when a contact is tried again; what HubSpot will never take becomes a dead letter at once."""
-        error = outcome.error or "failed"
+        if outcome.gone and waiting.attempts == 1:
+            return Failure(error="gone between reading and writing", retry_at=now)
+        error = outcome.error or ("gone between reading and writing" if outcome.gone else "failed")
         if not outcome.retryable:
             return Failure(error=error, retry_at=None)
         at = next_try_at(waiting.attempts, now=now, random=self._random, last=self._last_attempt)
@@ -304,22 +279,34 @@ class _Done:
     claim: Claim
     terms: Terms
     judged: Mapping[str, Judged]
-    gone: Mapping[str, str]
+    there: Presence
     failed: Mapping[str, Failure]
     written: Written
 
 
-def _inherited(held: Mapping[str, Held], gone: Mapping[str, str], ladder: Sequence[str]) -> dict[str, Held]:
-    """Hand what is known of contacts that were merged to their survivors, where nothing is known of those yet."""
-    known: dict[str, list[Memory]] = {}
-    for contact, survivor in gone.items():
-        if survivor in held and held[survivor].memory == NO_MEMORY and held[contact].memory != NO_MEMORY:
-            known.setdefault(survivor, []).append(held[contact].memory)
-    return {survivor: Held(memory=heir_of(memories, ladder)) for survivor, memories in known.items()}
+def _bouts_after(judged: Mapping[str, Judged], outcomes: Mapping[str, Outcome], now: int) -> dict[str, Bouts]:
+    """Give the bouts of contacts of whom something was written."""
+    return {
+        c: after_writing(judged[c].held.bouts, one.written, held=one.held, now=now)
+        for c, one in outcomes.items()
+        if one.written
+    }
+
+
+def _earliest(*looks: int | None) -> int | None:
+    return min((look for look in looks if look is not None), default=None)
+
+
+def _erasing(one: Judged) -> Iterator[Effect]:
+    return filter(_erases, (*one.held.effects, *one.plan.effects))
+
+
+def _erases(effect: Effect) -> bool:
+    return effect.kind == "erase"
 
 
 def _as_outcome(meaning: Meaning) -> Outcome:
-    return Outcome(error=str(meaning), retryable=meaning.retryable, retry_after_ms=meaning.retry_after_ms)
+    return Outcome(error=meaning.traced(), retryable=meaning.retryable, retry_after_ms=meaning.retry_after_ms)
 
 
 def moves(judged: Sequence[Judged]) -> list[tuple[str, str]]:

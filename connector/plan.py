@@ -4,13 +4,14 @@ Pure, and the same for the worker, `explain` and tests. Every effect is named he
 (portal, contact, rule, occurrence), and it becomes the marker `sk_key` of what is created.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from typing import Any
 
 from connector.decision import Decision
 from connector.moments import write_moment
-from connector.rulebook.pack import ActionRule, CadenceRule, Due, TaskRule
+from connector.rulebook.pack import ActionRule, CadenceRule, DealEntry, Due, TaskRule
 from connector.rulebook.templates import rendered
 from connector.snapshot import Snapshot
 from connector.workdays import Workdays
@@ -62,7 +63,8 @@ class Effect:
     key: str
     kind: str
     rule: str
-    body: Mapping[str, Any]
+    body: Mapping[str, Any] = field(default_factory=dict)
+    """What it is made of; nothing until the texts have been written."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +79,9 @@ class Plan:
     is_backward: bool = False
     """The stage moves back, which HubSpot takes only after it has been cleared."""
     held_until: int | None = None
-    """When what holds the stage is over."""
+    """When what holds the stage or another property is over."""
+    withheld: Mapping[str, str] = field(default_factory=dict)
+    """Properties that are left as they are because another automation sets them back each time, with the reason."""
 
     @property
     def writes(self) -> dict[str, str]:
@@ -90,6 +94,7 @@ class Plan:
             "properties": {name: [change.before, change.after] for name, change in self.properties.items()},
             "effects": [{"key": effect.key, "kind": effect.kind, "rule": effect.rule} for effect in self.effects],
             "held": self.held,
+            **({"withheld": dict(self.withheld)} if self.withheld else {}),
         }
 
 
@@ -107,7 +112,22 @@ def make_plan(
     decision: Decision, snapshot: Snapshot, terms: Terms, now: int, unwritten: Mapping[str, str] | None = None,
     *, theirs_until: int | None = None,
 ) -> Plan:  # fmt: skip
-    """Compare a decision with a snapshot.
+    """Compare a decision with a snapshot, and write the texts of what is to be made."""
+    plan = outline(decision, snapshot, terms, now, unwritten, theirs_until=theirs_until)
+    return with_texts(plan, decision, snapshot, terms, now)
+
+
+def with_texts(plan: Plan, decision: Decision, snapshot: Snapshot, terms: Terms, now: int) -> Plan:
+    """Write the texts of what a plan still holds; dearer than all the rest of it, and so done last."""
+    composed = {due.key: due for due in _effects(decision, snapshot, terms, now)}
+    return replace(plan, effects=tuple(replace(effect, body=composed[effect.key].compose()) for effect in plan.effects))
+
+
+def outline(
+    decision: Decision, snapshot: Snapshot, terms: Terms, now: int, unwritten: Mapping[str, str] | None = None,
+    *, theirs_until: int | None = None,
+) -> Plan:  # fmt: skip
+    """Compare a decision with a snapshot; the texts of effects are left out.
 
     `unwritten` are values of an earlier decision that HubSpot did not get; until `theirs_until` a person's stage stays.
     """
@@ -124,15 +144,34 @@ def make_plan(
         wanted[STAGE] = move.target
     properties = dict(_changes(wanted, snapshot))
     if not _DECISIVE.isdisjoint(properties):
-        properties[DECIDED_AT] = Change(snapshot.properties.get(DECIDED_AT) or "", write_moment(now))
+        properties[DECIDED_AT] = Change(snapshot.properties.get(DECIDED_AT) or "", _written(now))
     return Plan(
         contact=snapshot.contact,
         properties=properties,
-        effects=tuple(_effects(decision, snapshot, terms, now)),
+        effects=tuple(_named(decision, snapshot, terms, now)),
         held=move.held,
         is_backward=move.is_backward,
         held_until=move.held_until,
     )
+
+
+def withhold(plan: Plan, why: Mapping[str, str], *, until: int) -> Plan:
+    """Take properties out of a plan, each with the reason; until then they are left as they are."""
+    properties = {name: change for name, change in plan.properties.items() if name not in why}
+    if _DECISIVE.isdisjoint(properties):
+        properties.pop(DECIDED_AT, None)
+    return replace(
+        plan,
+        properties=properties,
+        held=why.get(STAGE, plan.held),
+        held_until=until if plan.held_until is None else min(until, plan.held_until),
+        is_backward=plan.is_backward and STAGE not in why,
+        withheld={**plan.withheld, **why},
+    )
+
+
+_written = lru_cache(maxsize=8)(write_moment)
+"""The present moment is written for every contact of a claim, or of a whole portal."""
 
 
 def _changes(wanted: Mapping[str, str], snapshot: Snapshot) -> Iterator[tuple[str, Change]]:
@@ -178,25 +217,48 @@ def _is_ahead(order: tuple[str, ...], current: str, target: str) -> bool | None:
 # --- effects ----------------------------------------------------------------------------------------------------------
 
 
-def _effects(decision: Decision, snapshot: Snapshot, terms: Terms, now: int) -> Iterator[Effect]:
-    texts = {
+def _named(decision: Decision, snapshot: Snapshot, terms: Terms, now: int) -> Iterator[Effect]:
+    """Name what is due, without its texts."""
+    if decision.tasks or decision.actions:
+        for due in _effects(decision, snapshot, terms, now):
+            yield Effect(key=due.key, kind=due.kind, rule=due.rule)
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """An effect that is due, and what writes its texts."""
+
+    key: str
+    kind: str
+    rule: str
+    compose: Callable[[], dict[str, Any]]
+
+
+def _effects(decision: Decision, snapshot: Snapshot, terms: Terms, now: int) -> Iterator[_Due]:
+    texts = partial(_texts, decision, snapshot)
+    for rule in decision.tasks:
+        yield _Due(_key(terms, snapshot, rule.id, now), "task", rule.id, partial(_task, rule, texts, terms, now))
+    for action in decision.actions:
+        yield from _action(action, snapshot, terms, texts, now)
+
+
+def _texts(decision: Decision, snapshot: Snapshot) -> dict[str, Any]:
+    """Give what texts may speak of."""
+    return {
         "contact": snapshot.properties, "company": snapshot.company or {}, "deal": snapshot.deal,
         "facts": decision.facts,
         "stage": decision.stage, "status": decision.status,
     }  # fmt: skip
-    for rule in decision.tasks:
-        yield Effect(key=_key(terms, snapshot, rule.id, now), kind="task", rule=rule.id,
-                     body=_task(rule, texts, terms, now))  # fmt: skip
-    for action in decision.actions:
-        yield from _action(action, snapshot, terms, texts, now)
 
 
 def _key(terms: Terms, snapshot: Snapshot, rule: str, now: int) -> str:
     return f"{terms.portal}:{snapshot.contact}:{rule}:{now}"
 
 
-def _task(rule: TaskRule | CadenceRule, texts: Mapping[str, Any], terms: Terms, now: int) -> dict[str, Any]:
-    body = rule.body
+def _task(
+    rule: TaskRule | CadenceRule, of: Callable[[], Mapping[str, Any]], terms: Terms, now: int
+) -> dict[str, Any]:
+    body, texts = rule.body, of()
     return {
         "title": rendered(body.title, texts, fallback=rule.id)[:255],
         "notes": rendered(body.notes, texts, fallback="", html=True),
@@ -214,25 +276,27 @@ def _due(due: Due, workdays: Workdays, now: int) -> int:
 
 
 def _action(
-    action: ActionRule, snapshot: Snapshot, terms: Terms, texts: Mapping[str, Any], now: int
-) -> Iterator[Effect]:
+    action: ActionRule, snapshot: Snapshot, terms: Terms, texts: Callable[[], Mapping[str, Any]], now: int
+) -> Iterator[_Due]:
     key = _key(terms, snapshot, action.id, now)
-    deal = action.create_deal
-    if deal and terms.create_deals:
-        name = rendered(deal.name, texts, fallback=f"Deal of contact {snapshot.contact}")[:255]
-        body = {
-            "dealname": name, "pipeline": deal.pipeline, "dealstage": deal.stage, "company": snapshot.company_id,
-            "hubspot_owner_id": snapshot.properties.get("hubspot_owner_id"),
-        }  # fmt: skip
-        yield Effect(key=key, kind="deal", rule=action.id, body=body)
+    if action.create_deal and terms.create_deals:
+        yield _Due(key, "deal", action.id, partial(_deal, action.create_deal, snapshot, texts))
     if action.do and terms.erase_contacts:
         email = (snapshot.properties.get("email") or "").strip()
         if "unsubscribe" in action.do and email:
-            yield Effect(key=f"{key}:unsubscribe", kind="unsubscribe", rule=action.id, body={"email": email})
+            yield _Due(f"{key}:unsubscribe", "unsubscribe", action.id, lambda: {"email": email})
         if "erase" in action.do:
-            yield Effect(key=f"{key}:erase", kind="erase", rule=action.id, body={})
+            yield _Due(f"{key}:erase", "erase", action.id, dict)
     elif action.do:
-        yield Effect(key=key, kind="task", rule=action.id, body=_by_hand(action, snapshot, terms, now))
+        yield _Due(key, "task", action.id, partial(_by_hand, action, snapshot, terms, now))
+
+
+def _deal(deal: DealEntry, snapshot: Snapshot, of: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        "dealname": rendered(deal.name, of(), fallback=f"Deal of contact {snapshot.contact}")[:255],
+        "pipeline": deal.pipeline, "dealstage": deal.stage, "company": snapshot.company_id,
+        "hubspot_owner_id": snapshot.properties.get("hubspot_owner_id"),
+    }  # fmt: skip
 
 
 def _by_hand(action: ActionRule, snapshot: Snapshot, terms: Terms, now: int) -> dict[str, Any]:

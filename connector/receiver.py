@@ -8,10 +8,10 @@ https://developers.hubspot.com/docs/api/webhooks
 import contextlib
 import hmac
 import ipaddress
-import socket
-import struct
+import re
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,9 +19,11 @@ import flask
 import gunicorn.config
 import structlog
 from gunicorn.glogging import Logger
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, RequestTimeout
+from gunicorn.http.errors import ParseException
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, RequestTimeout
 
 from connector.errors import StagekeeperError
+from connector.gate import PATIENCE_S, READERS, TooBusy, Turns, connections_allowed, guard
 from connector.inbox import Accepted, Inbox
 from connector.moments import Clock
 from connector.telemetry import Metrics
@@ -30,9 +32,9 @@ from connector.webhook import BodyUnreadable, PortalKey, Sifted, read_events, si
 LARGEST_BODY = 2 * 1024 * 1024
 _READ_AT_MOST = 4 * LARGEST_BODY
 _CHUNK = 64 * 1024
-_BODY_SECONDS = 15
+_SMALL = 128 * 1024  # several times what HubSpot sends, which is a hundred events at most
+_LARGE_AT_ONCE = 32
 _RETRY_AFTER = "10"
-_SILENT_SECONDS = 5
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
 
 _log = structlog.get_logger(__name__)
@@ -59,29 +61,57 @@ class ReceiverParts:
     checks: Mapping[str, Callable[[], Check]]
     """What must hold before webhooks can be taken."""
     ops_token: str | None = None
+    may_look: Callable[[flask.Request], bool] | None = None
+    """Asks whether the sender may see the metrics; left out, `may_operate` by the ops token decides."""
     page: flask.Blueprint | None = None
+    at_once: int = 8
+    """How many requests are worked on at once, once they have been read."""
 
 
 def create_app(parts: ReceiverParts) -> flask.Flask:
     """Make the application that a server runs."""
     app = flask.Flask("connector", static_folder=None)
-    app.add_url_rule("/webhooks/hubspot", view_func=lambda: _take(parts), endpoint="webhook", methods=["POST"])
+    turns, large = Turns(parts.at_once), threading.BoundedSemaphore(_LARGE_AT_ONCE)
+    app.add_url_rule("/webhooks/hubspot", view_func=lambda: _receive(parts, turns, large), endpoint="webhook",
+                     methods=["POST"])  # fmt: skip
     app.add_url_rule("/livez", view_func=lambda: _health({"process": lambda: Check(ok=True)}), endpoint="livez")
     app.add_url_rule("/readyz", view_func=lambda: _health(parts.checks), endpoint="readyz")
     app.add_url_rule("/metrics", view_func=lambda: _metrics(parts), endpoint="metrics")
     if parts.page is not None:
         app.register_blueprint(parts.page)
-    app.register_error_handler(HTTPException, _answer_error)
-    app.register_error_handler(Exception, _answer_failure)
+    app.register_error_handler(HTTPException, answer_error)
+    app.register_error_handler(Exception, answer_failure)
     app.after_request(_secure)
+    app.before_request(lambda: _begin_turn(turns))
+    app.teardown_request(_end_turn)
     return app
+
+
+def _begin_turn(turns: Turns) -> None:
+    """Wait for a turn, except where a body has to come first, and where the answer must come whatever else goes on."""
+    if flask.request.endpoint not in ("webhook", "livez", None):
+        flask.g.turn = contextlib.ExitStack()
+        flask.g.turn.enter_context(turns.turn())
+
+
+def _end_turn(_error: BaseException | None) -> None:
+    if turn := flask.g.pop("turn", None):
+        turn.close()
 
 
 # The webhook
 
 
-def _take(parts: ReceiverParts) -> flask.Response:
-    raw_body = _read_body(flask.request)
+def _receive(parts: ReceiverParts, turns: Turns, large: threading.BoundedSemaphore) -> flask.Response:
+    try:
+        with _body(flask.request, large) as raw_body, turns.turn():
+            return _take(parts, raw_body)
+    except RequestTimeout:
+        parts.metrics.events_rejected.labels("too_slow").inc()
+        raise
+
+
+def _take(parts: ReceiverParts, raw_body: bytes) -> flask.Response:
     verdict = verify(
         flask.request.headers.items(), raw_body, method=flask.request.method, keys=parts.keys, now=parts.clock()
     )
@@ -109,31 +139,60 @@ def _count(metrics: Metrics, sifted: Sifted, accepted: Accepted) -> None:
     metrics.events_duplicate.inc(accepted.duplicates)
 
 
-def _read_body(request: flask.Request) -> bytes:
-    """Read the raw bytes, whatever the request says of their length, and give up on a sender who takes too long."""
-    declared = request.content_length or 0
+@contextlib.contextmanager
+def _body(request: flask.Request, large: threading.BoundedSemaphore) -> Iterator[bytes]:
+    """Read the raw bytes, whatever the request says of their length; few large ones are held at once."""
     request.max_content_length = None  # the bound is ours
+    declared = request.content_length or 0
     if declared > LARGEST_BODY:
-        if declared <= _READ_AT_MOST:
-            _throw_away(request)
+        _throw_away(request, declared)
         raise RequestEntityTooLarge
-    deadline = time.monotonic() + _BODY_SECONDS
-    body = bytearray()
-    while chunk := request.stream.read(_CHUNK):
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            raise RequestEntityTooLarge
-        if time.monotonic() > deadline:
-            raise RequestTimeout
-    return bytes(body)
+    with contextlib.ExitStack() as held:
+        body = bytearray()
+        for chunk in _chunks(request):
+            body += chunk
+            if len(body) > LARGEST_BODY:
+                body.clear()
+                _throw_away(request, LARGEST_BODY)
+                raise RequestEntityTooLarge
+            if len(body) > _SMALL and len(body) - len(chunk) <= _SMALL:
+                held.enter_context(_place(large))
+        yield bytes(body)
 
 
-def _throw_away(request: flask.Request) -> None:
+def _chunks(request: flask.Request) -> Iterator[bytes]:
+    """Give the body piece by piece; the gate ends it for a sender who takes too long."""
+    began = time.monotonic()
+    missing = request.content_length or 0
+    try:
+        while chunk := request.stream.read(_CHUNK):
+            missing -= len(chunk)
+            yield chunk
+    except (OSError, ParseException, BadRequest):  # cut off, or chunked wrongly
+        missing = 1
+    if missing > 0:
+        is_slow = time.monotonic() - began > PATIENCE_S / 2
+        raise RequestTimeout if is_slow else BadRequest("The body ended before its end.")
+
+
+@contextlib.contextmanager
+def _place(large: threading.BoundedSemaphore) -> Iterator[None]:
+    if not large.acquire(blocking=False):
+        raise TooBusy
+    try:
+        yield
+    finally:
+        large.release()
+
+
+def _throw_away(request: flask.Request, declared: int) -> None:
     """Read what is too large to its end, if it comes: who is answered while still sending never sees the answer."""
-    deadline = time.monotonic() + _BODY_SECONDS
-    with contextlib.suppress(OSError, HTTPException):
-        while time.monotonic() < deadline and request.stream.read(_CHUNK):
-            pass
+    left = _READ_AT_MOST
+    with contextlib.suppress(HTTPException):
+        for chunk in _chunks(request) if declared <= _READ_AT_MOST else ():
+            left -= len(chunk)
+            if left <= 0:
+                return
 
 
 def _refuse(parts: ReceiverParts, status: int, code: str, message: str) -> flask.Response:
@@ -166,7 +225,8 @@ def _ask(check: Callable[[], Check]) -> Check:
 
 
 def _metrics(parts: ReceiverParts) -> flask.Response:
-    if not may_operate(flask.request, parts.ops_token):
+    may_look = parts.may_look or (lambda request: may_operate(request, parts.ops_token))
+    if not may_look(flask.request):
         return ops_refusal(parts.ops_token)
     return flask.Response(parts.render_metrics(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
@@ -180,12 +240,23 @@ def may_operate(request: flask.Request, ops_token: str | None) -> bool:
     # What a proxy passes on comes from this machine too, so whatever names another sender is not local.
     if any(name in request.headers for name in _FORWARDED):
         return False
+    return _is_loopback(request.remote_addr or "") and _names_this_machine(request.headers.get("Host", ""))
+
+
+def _is_loopback(text: str) -> bool:
     try:
-        sender = ipaddress.ip_address(request.remote_addr or "")
+        address = ipaddress.ip_address(text)
     except ValueError:
         return False
-    mapped = getattr(sender, "ipv4_mapped", None)
-    return (mapped or sender).is_loopback
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def _names_this_machine(host: str) -> bool:
+    """Ask whether a Host header is loopback's own: a page in this machine's browser may have a name that leads here."""
+    name = host.rpartition(":")[0] if re.search(r":\d*$", host) and not host.endswith("]") else host
+    name = name.removeprefix("[").removesuffix("]").lower().rstrip(".")
+    return name == "localhost" or name.endswith(".localhost") or _is_loopback(name)
 
 
 def ops_refusal(ops_token: str | None) -> flask.Response:
@@ -194,7 +265,8 @@ def ops_refusal(ops_token: str | None) -> flask.Response:
         response = _error(401, "token_wrong", "Send the ops token: Authorization: Bearer …")
         response.headers["WWW-Authenticate"] = 'Bearer realm="stagekeeper"'
         return response
-    return _error(403, "not_local", "This answers on loopback only; set server.ops_token to open it.")
+    text = "This answers on loopback only, by the name localhost or 127.0.0.1; set server.ops_token to open it."
+    return _error(403, "not_local", text)
 
 
 # Answers
@@ -210,7 +282,8 @@ def _error(status: int, code: str, message: str) -> flask.Response:
     return _json(status, {"error": {"code": code, "message": message}})
 
 
-def _answer_error(error: HTTPException) -> flask.Response:
+def answer_error(error: HTTPException) -> flask.Response:
+    """Answer what a request got wrong."""
     code = error.name.lower().replace(" ", "_")
     response = _error(error.code or 500, code, error.description or error.name)
     for name, value in error.get_headers():
@@ -221,7 +294,7 @@ def _answer_error(error: HTTPException) -> flask.Response:
     return response
 
 
-def _answer_failure(error: Exception) -> flask.Response:
+def answer_failure(error: Exception) -> flask.Response:
     """Answer 503 for whatever went wrong on our side, so that HubSpot delivers again; the trace stays in the log."""
     if isinstance(error, StagekeeperError):
         _log.error("request.failed", path=flask.request.path, code=error.code, error=str(error))
@@ -258,14 +331,15 @@ class QuietLog(Logger):  # type: ignore[misc]  # gunicorn ships no types
             log.propagate = True
 
 
-def gunicorn_options(*, bind: str, threads: int = 8, workers: int = 1) -> dict[str, object]:
+def gunicorn_options(*, bind: str, workers: int = 1) -> dict[str, object]:
     """Say how gunicorn serves the receiver: threads, small limits, and nothing written outside its own process."""
+    connections = connections_allowed()
     options: dict[str, object] = {
         "bind": bind,
         "worker_class": "gthread",
         "workers": workers,
-        "threads": threads,
-        "worker_connections": max(1_000, threads * 4),
+        "threads": min(READERS, connections // 2),
+        "worker_connections": connections,
         "timeout": 60,
         "graceful_timeout": 20,
         "keepalive": 75,  # longer than a proxy keeps its side, so that it is never us who close under a request
@@ -276,14 +350,12 @@ def gunicorn_options(*, bind: str, threads: int = 8, workers: int = 1) -> dict[s
         "accesslog": None,
         "logger_class": QuietLog,
         "control_socket_disable": True,  # it would write into the home directory
-        "post_worker_init": _limit_silence,
+        "post_worker_init": _guard,
     }
     # Releases of gunicorn differ in what they know; https://docs.gunicorn.org/en/stable/settings.html
     known = {setting.name for setting in gunicorn.config.KNOWN_SETTINGS}
     return {name: value for name, value in options.items() if name in known}
 
 
-def _limit_silence(worker: Any) -> None:  # gunicorn ships no types
-    """Let no sender hold a thread by saying nothing: sockets inherit this from the one that listens."""
-    for listener in worker.sockets:
-        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", _SILENT_SECONDS, 0))
+def _guard(worker: Any) -> None:  # gunicorn ships no types
+    guard(worker.sockets)

@@ -8,19 +8,24 @@ before it is created.
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
 
+from connector.bouts import Bouts, bouts_as_data, bouts_from_data
 from connector.decision import NO_MEMORY, Decision, Mark, Memory
 from connector.plan import STAGE, Effect, Plan
+from connector.rulebook.pack import Pack
+from connector.shadow import Shadow, shadow_of
 from connector.snapshot import Snapshot, Wanted
 from connector.store.engine import insert_into, reading
-from connector.store.tables import contacts, effects, records
+from connector.store.tables import contacts, effects, packs, records
 
 DELETED = "deleted"
 _NOT_JUDGED = ""
-"""The fingerprint of a contact of whom all that is known was handed over by those that were merged into it."""
+"""The fingerprint of a contact of whom nothing is known but where it went."""
+_PUT_AWAY: Mapping[str, Any] = MappingProxyType({"next_look_at": None, "snapshot": {}})
 INTENDED, CONFIRMED, FAILED = "intended", "confirmed", "failed"
 
 
@@ -35,6 +40,12 @@ class Held:
     """The stage in HubSpot after the last look; None: never looked."""
     theirs_until: int | None = None
     """Until when a stage that a person set is left as it is."""
+    decided_at: int | None = None
+    """When it was last decided; None: never."""
+    bouts: Bouts = ()
+    """What was written of late, and what is left alone because another automation sets it back each time."""
+    shadow: Shadow | None = None
+    """What a candidate pack knows; None: it starts from the memory."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +58,8 @@ class Judged:
     plan: Plan
     dropped: tuple[str, ...] = ()
     """Keys of effects intended earlier that are not to be done any more."""
+    shadow: Shadow | None = None
+    """What a candidate pack says beside."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +85,13 @@ class Outcome:
 class Recorder:
     """Keeps contacts, records and effects of one portal and pack in the database."""
 
-    def __init__(self, engine: sa.Engine, *, portal: int, pack: str, pack_hash: str, wanted: Wanted) -> None:
+    def __init__(
+        self, engine: sa.Engine, *, portal: int, pack: str, pack_hash: str, wanted: Wanted,
+        candidate: Pack | None = None,
+    ) -> None:  # fmt: skip
+        self._candidate = candidate
+        self._candidate_hash = candidate.hash if candidate else None
+        self._is_told = False
         self._engine = engine
         self._portal = portal
         self._pack = pack
@@ -92,7 +111,7 @@ class Recorder:
         for row in waiting:
             effect = Effect(key=row.key, kind=row.kind, rule=row.rule, body=row.body)
             intended.setdefault(row.contact, []).append(effect)
-        known = {row.contact: _held(row) for row in rows}
+        known = {row.contact: self._known(row) for row in rows}
         return {
             contact: replace(known.get(contact, Held()), effects=tuple(intended.get(contact, ()))) for contact in ids
         }
@@ -126,6 +145,8 @@ class Recorder:
         )
         connection.execute(insert, [self._contact_row(one, now, live=live) for one in judged])
         connection.execute(sa.insert(records), [self._record_row(one, claim, now) for one in judged])
+        if not self._is_told:
+            self._tell_pack(connection, now)
         dropped = [{"_key": key} for one in judged for key in one.dropped]
         if dropped:
             these = (effects.c.portal == self._portal, effects.c.key == sa.bindparam("_key"))
@@ -135,42 +156,63 @@ class Recorder:
         if live and rows:
             connection.execute(insert_into(self._engine, effects).on_conflict_do_nothing(), rows)
 
-    def settle(self, connection: sa.Connection, claim: str, outcomes: Mapping[str, Outcome], now: int) -> None:
-        """Write how it went: outcomes onto the records, effects confirmed or failed, what is written forgotten."""
+    def settle(
+        self, connection: sa.Connection, claim: str, outcomes: Mapping[str, Outcome], now: int,
+        *, bouts: Mapping[str, Bouts] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
+        """Write how it went: outcomes onto the records, effects confirmed or failed, what is written forgotten.
+
+        `bouts` are those of contacts of whom something was written.
+        """
         if not outcomes:
             return
+        self._is_told = True  # not before: what `intend` writes may be rolled back
         mine = (
             records.c.portal == self._portal, records.c.contact == sa.bindparam("_contact"), records.c.claim == claim,
         )  # fmt: skip
-        rows = [{"_contact": contact, "_done": outcome.as_data()} for contact, outcome in outcomes.items()]
-        connection.execute(sa.update(records).where(*mine).values(done=sa.bindparam("_done")), rows)
+        done = [{"_contact": contact, "_done": outcome.as_data()} for contact, outcome in outcomes.items()]
+        connection.execute(sa.update(records).where(*mine).values(done=sa.bindparam("_done")), done)
         # What HubSpot will never take is let go as well: kept, it would spoil every later look at the contact.
-        over = [{"_contact": c} for c, one in outcomes.items() if one.written or one.error is None or not one.retryable]
-        if over:
-            this = (contacts.c.portal == self._portal, contacts.c.contact == sa.bindparam("_contact"))
-            connection.execute(sa.update(contacts).where(*this).values(unwritten={}), over)
+        # Of a contact that went meanwhile nothing is: it is looked for, and may live on in another.
+        over = {
+            c for c, one in outcomes.items()
+            if one.written or not one.retryable or (one.error is None and not one.gone)
+        }  # fmt: skip
+        this = (contacts.c.portal == self._portal, contacts.c.contact == sa.bindparam("_contact"))
+        let_go = sa.update(contacts).where(*this).values(unwritten={})
+        noted = let_go.values(bouts=sa.bindparam("_bouts"))
+        for statement, rows in (
+            (let_go, [{"_contact": c} for c in over - bouts.keys()]),
+            (noted, [{"_contact": c, "_bouts": bouts_as_data(bouts[c], now)} for c in over & bouts.keys()]),
+        ):
+            if rows:
+                connection.execute(statement, rows)
+        # Not before it is written: what a person had set when a crash came between would count as moved by them since.
+        moved = [{"_contact": c, "_stage": one.written[STAGE]} for c, one in outcomes.items() if STAGE in one.written]
+        if moved:
+            connection.execute(sa.update(contacts).where(*this).values(stage_seen=sa.bindparam("_stage")), moved)
         self._confirm(connection, {key: id_ for one in outcomes.values() for key, id_ in one.confirmed.items()}, now)
-        for contact, outcome in outcomes.items():
-            if outcome.gone:
-                self._give_up(connection, contact, now)
 
     def bury(
-        self, connection: sa.Connection, claim: str, gone: Mapping[str, str], now: int, *, ladder: Sequence[str]
+        self, connection: sa.Connection, claim: str, gone: Mapping[str, str], now: int, *, heirs: Mapping[str, str]
     ) -> None:
         """Record contacts that HubSpot no longer holds, with the id that each was merged into or "deleted".
 
-        Of a deleted one, what was read and what its tasks say is personal and goes with it. What is known of a contact
-        that was merged is handed to the survivor, who would otherwise be given every task a second time.
+        Of a deleted one, what was read and what its tasks say is personal and goes with it; the rest is kept for a
+        restore. What is known of a merged one is kept until its survivor is judged; `heirs` are those whose survivors
+        just were. What is under way for a merged one is done for its survivor.
         """
+        for contact, survivor in heirs.items():
+            this = (contacts.c.portal == self._portal, contacts.c.contact == contact)
+            taken: dict[str, Any] = {"gone": survivor, "heir_waits": 0, "unwritten": {}, **_PUT_AWAY}
+            connection.execute(sa.update(contacts).where(*this).values(taken))
+            self._move_effects(connection, contact, survivor)
         for contact, where in gone.items():
             if where == DELETED:
-                self._forget(connection, contact)
+                self._forget(connection, contact, now)
             else:
-                self._hand_over(connection, contact, where, ladder)
-            this = (contacts.c.portal == self._portal, contacts.c.contact == contact)
-            forgotten: dict[str, Any] = {"gone": where, "next_look_at": None, "unwritten": {}, "snapshot": {}}
-            connection.execute(sa.update(contacts).where(*this).values(forgotten))
-            self._give_up(connection, contact, now)
+                self._await_heir(connection, contact, where, now)
+                self._move_effects(connection, contact, where)
             connection.execute(
                 sa.insert(records).values(
                     portal=self._portal, contact=contact, claim=claim, decided_at=now, pack=self._pack,
@@ -191,6 +233,16 @@ class Recorder:
             row = connection.execute(query).mappings().first()
         return dict(row) if row else None
 
+    def _tell_pack(self, connection: sa.Connection, now: int) -> None:
+        """Say once what this version of the pack reads: what a record does not name was read and empty."""
+        wanted = self._wanted
+        reads = {
+            "contact": sorted(wanted.rule_inputs), "company": sorted(wanted.company), "deals": sorted(wanted.deals),
+            "reads_deals": wanted.reads_deals,
+        }  # fmt: skip
+        row = {"hash": self._pack_hash, "name": self._pack, "reads": reads, "first_at": now}
+        connection.execute(insert_into(self._engine, packs).on_conflict_do_nothing(), row)
+
     def _confirm(self, connection: sa.Connection, confirmed: Mapping[str, str], now: int) -> None:
         if confirmed:
             done = {"state": CONFIRMED, "hubspot_id": sa.bindparam("_id"), "settled_at": now, "error": None}
@@ -198,43 +250,52 @@ class Recorder:
             rows = [{"_key": key, "_id": id_ or None} for key, id_ in confirmed.items()]
             connection.execute(sa.update(effects).where(*this).values(done), rows)
 
-    def _hand_over(self, connection: sa.Connection, contact: str, survivor: str, ladder: Sequence[str]) -> None:
-        """Give a survivor what is still to be done, and, until it is judged itself, what is known."""
-        both = (contacts.c.portal == self._portal, contacts.c.contact.in_([contact, survivor]))
-        query = sa.select(contacts).where(*both)
-        rows = {row.contact: row for row in connection.execute(query)}
-        mine, theirs = rows.get(contact), rows.get(survivor)
-        if mine is not None and mine.gone is None and (theirs is None or theirs.fingerprint == _NOT_JUDGED):
-            known = heir_of([_memory(row) for row in (mine, theirs) if row is not None], ladder)
-            values = {
-                **mine._mapping, "contact": survivor, "stage": known.stage, "status": known.status,
-                "since": mine.since if known.since is None else known.since, "marks": _marks(known),
-                "unwritten": {}, "fingerprint": _NOT_JUDGED,
-            }  # fmt: skip
-            insert = insert_into(self._engine, contacts)
-            changed = {name: insert.excluded[name] for name in ("stage", "status", "since", "marks")}
-            connection.execute(
-                insert.on_conflict_do_update(index_elements=["portal", "contact"], set_=changed), values
-            )
-        open_ones = (
-            effects.c.portal == self._portal, effects.c.contact == contact, effects.c.state == INTENDED,
-        )  # fmt: skip
-        connection.execute(sa.update(effects).where(*open_ones).values(contact=survivor))
+    def _await_heir(self, connection: sa.Connection, contact: str, survivor: str, now: int) -> None:
+        """Keep what is known of a merged contact, and of those merged into it before, until the survivor is judged."""
+        mine = contacts.c.portal == self._portal
+        kept = contacts.c.gone.is_(None) | (contacts.c.gone == DELETED) | (contacts.c.heir_waits == 1)
+        waits: dict[str, Any] = {"gone": survivor, "heir_waits": 1, **_PUT_AWAY}
+        connection.execute(sa.update(contacts).where(mine, contacts.c.contact == contact, kept).values(waits))
+        earlier = (mine, contacts.c.gone == contact, contacts.c.heir_waits == 1)
+        connection.execute(sa.update(contacts).where(*earlier).values(gone=survivor))
+        # Whoever was merged before ever being judged is found by this when the survivor must be erased.
+        link = {
+            "portal": self._portal, "contact": contact, "gone": survivor, "since": now, "decided_at": now,
+            "rule": "gone", "because": "", "marks": {}, "pack_hash": self._pack_hash, "fingerprint": _NOT_JUDGED,
+            "snapshot": {}, "unwritten": {},
+        }  # fmt: skip
+        connection.execute(insert_into(self._engine, contacts).on_conflict_do_nothing(), link)
 
-    def _forget(self, connection: sa.Connection, contact: str) -> None:
-        """Clear what was read of a contact and what its tasks say; that something was decided and done stays."""
+    def _move_effects(self, connection: sa.Connection, contact: str, survivor: str) -> None:
+        """Let what is under way be done for the survivor; its key stays: by it HubSpot's task is recognised."""
+        connection.execute(sa.update(effects).where(*self._under_way(contact)).values(contact=survivor))
+
+    def _forget(self, connection: sa.Connection, contact: str, now: int) -> None:
+        """Clear what was read of a deleted contact and what its tasks say; that something was decided and done stays.
+
+        What is still under way is given up: there is nobody to do it for.
+        """
+        this = (contacts.c.portal == self._portal, contacts.c.contact == contact)
+        forgotten: dict[str, Any] = {"gone": DELETED, "unwritten": {}, **_PUT_AWAY}
+        connection.execute(sa.update(contacts).where(*this).values(forgotten))
         of_this = (records.c.portal == self._portal, records.c.contact == contact)
         connection.execute(sa.update(records).where(*of_this).values(read={}))
+        given_up = {"state": FAILED, "error": "the contact is gone", "settled_at": now}
+        connection.execute(sa.update(effects).where(*self._under_way(contact)).values(given_up))
         these = (effects.c.portal == self._portal, effects.c.contact == contact)
         connection.execute(sa.update(effects).where(*these).values(body={}))
 
-    def _give_up(self, connection: sa.Connection, contact: str, now: int) -> None:
-        """Mark effects as failed whose contact is gone: there is nobody to do them for."""
-        open_ones = (
-            effects.c.portal == self._portal, effects.c.contact == contact, effects.c.state == INTENDED,
+    def _under_way(self, contact: str) -> tuple[sa.ColumnElement[bool], ...]:
+        return effects.c.portal == self._portal, effects.c.contact == contact, effects.c.state == INTENDED
+
+    def _known(self, row: sa.Row[Any]) -> Held:
+        """Read what is known; under other rules a value that was left alone is tried again."""
+        bouts = bouts_from_data(row.bouts) if row.pack_hash == self._pack_hash else ()
+        return Held(
+            memory=_memory(row), unwritten=row.unwritten, stage_seen=row.stage_seen, theirs_until=row.theirs_until,
+            decided_at=row.decided_at, bouts=bouts,
+            shadow=shadow_of(row.shadow, self._candidate_hash),
         )  # fmt: skip
-        gone = {"state": FAILED, "error": "the contact is gone", "settled_at": now}
-        connection.execute(sa.update(effects).where(*open_ones).values(gone))
 
     def _contact_row(self, one: Judged, now: int, *, live: bool) -> dict[str, Any]:
         decision, memory = one.decision, one.decision.memory
@@ -244,13 +305,11 @@ class Recorder:
             "because": decision.because, "marks": _marks(memory), "pack_hash": self._pack_hash,
             "fingerprint": one.snapshot.fingerprint(self._wanted.rule_inputs),
             "snapshot": one.snapshot.as_data(self._wanted.contact), "unwritten": one.plan.writes if live else {},
-            "decided_at": now, "next_look_at": decision.next_look_at, "gone": None,
-            "stage_seen": self._stage_after(one, live=live), "theirs_until": one.held.theirs_until,
+            "decided_at": now, "next_look_at": decision.next_look_at, "gone": None, "heir_waits": 0,
+            "stage_seen": one.snapshot.properties.get(STAGE) or "", "theirs_until": one.held.theirs_until,
+            "bouts": bouts_as_data(one.held.bouts, now),
+            "shadow": None if one.shadow is None else one.shadow.as_data(),
         }  # fmt: skip
-
-    def _stage_after(self, one: Judged, *, live: bool) -> str:
-        before = one.snapshot.properties.get(STAGE) or ""
-        return one.plan.writes.get(STAGE, before) if live else before
 
     def _record_row(self, one: Judged, claim: str, now: int) -> dict[str, Any]:
         decision = one.decision
@@ -259,8 +318,9 @@ class Recorder:
             "pack": self._pack, "pack_hash": self._pack_hash, "stage_before": decision.stage_before,
             "stage": decision.stage, "status": decision.status, "rule": decision.rule or "",
             "fingerprint": one.snapshot.fingerprint(self._wanted.rule_inputs),
-            "read": one.snapshot.as_data(self._wanted.rule_inputs), "decided": _decided(decision),
-            "planned": one.plan.as_data(), "done": None,
+            "read": {**one.snapshot.as_data(self._wanted.rule_inputs), "before": one.held.memory.as_data()},
+            "decided": decided_data(decision), "planned": one.plan.as_data(), "done": None,
+            "shadow": one.shadow.otherwise(self._candidate.name) if one.shadow and self._candidate else None,
         }  # fmt: skip
 
     def _effect_row(self, contact: str, effect: Effect, now: int) -> dict[str, Any]:
@@ -270,22 +330,12 @@ class Recorder:
         }  # fmt: skip
 
 
-def heir_of(memories: Sequence[Memory], ladder: Sequence[str]) -> Memory:
-    """Give what is known of a contact that several became: the highest stage, and all that was done for any of them."""
-    rungs = {stage: rung for rung, stage in enumerate(ladder)}
-    highest = max(memories, key=lambda memory: rungs.get(memory.stage or "", -1))
-    marks: dict[str, Mark] = {}
-    for memory in memories:
-        for name, mark in memory.marks.items():
-            marks[name] = max(mark, marks.get(name, mark), key=lambda each: (each.count, each.last or 0))
-    return replace(highest, marks=marks)
-
-
 def _marks(memory: Memory) -> dict[str, Any]:
     return {name: asdict(mark) for name, mark in memory.marks.items()}
 
 
-def _decided(decision: Decision) -> dict[str, Any]:
+def decided_data(decision: Decision) -> dict[str, Any]:
+    """Give what a record says of a decision beside its stage, status and rule."""
     return {
         "because": decision.because, "facts": dict(decision.facts), "set": dict(decision.set),
         "tasks": [rule.id for rule in decision.tasks], "actions": [rule.id for rule in decision.actions],
@@ -300,12 +350,6 @@ def _with_owner(effect: Effect, turns: "Counter[str]") -> Effect:
     owner = owners[turns[effect.rule] % len(owners)]
     turns[effect.rule] += 1
     return replace(effect, body={**effect.body, "owner": owner})
-
-
-def _held(row: sa.Row[Any]) -> Held:
-    return Held(
-        memory=_memory(row), unwritten=row.unwritten, stage_seen=row.stage_seen, theirs_until=row.theirs_until
-    )
 
 
 def _memory(row: sa.Row[Any]) -> Memory:

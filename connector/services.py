@@ -1,16 +1,17 @@
 """Everything that a process needs, built from a configuration in one place and handed to functions from there."""
 
+import contextlib
 import random as random_numbers
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 
+from connector.candidate import Candidate
 from connector.config import Config, Portal, load_config, named_packs
 from connector.errors import FilesInvalid
+from connector.examiner import Examiner
 from connector.hubspot.budget import BudgetState, BudgetStore, CallBudget, Limits
 from connector.hubspot.client import HubSpotPortal
 from connector.hubspot.failure import HubSpotError, PortalTrouble
@@ -22,14 +23,17 @@ from connector.pipeline import Pipeline
 from connector.plan import HUBSPOT_ORDER, STAGE, Terms
 from connector.portals import Portals
 from connector.problems import Place, Problem, is_broken
+from connector.reconciliation import CallTally, Reconciliation
 from connector.record import Recorder
+from connector.rivals import Rivals
 from connector.rulebook.checking import load_pack
 from connector.rulebook.judging import Rulebook
 from connector.rulebook.pack import Pack
 from connector.snapshot import Wanted
 from connector.store.budgets import DatabaseBudgets
-from connector.store.engine import open_database
+from connector.store.engine import clock_of, open_database
 from connector.telemetry import Metrics
+from connector.watermarks import Watermarks
 from connector.webhook import PortalKey
 from connector.workdays import Workdays
 
@@ -46,6 +50,7 @@ class PortalServices:
     budget: CallBudget
     recorder: Recorder
     pipeline: Pipeline
+    reconciliation: Reconciliation
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,17 +68,27 @@ class Services:
 
 
 def load_packs(config: Config) -> tuple[dict[int, Pack], list[Problem]]:
-    """Load every portal's pack and check it against the portal; each problem once."""
-    loaded: dict[Path, tuple[Pack | None, list[Problem]]] = {}
+    """Load every portal's pack, and check it and the portal's candidate against the portal; each problem once."""
+    packs, problems = _load(config, {portal.id: portal.rules for portal in config.portals})
+    _, more = _load_candidates(config)
+    return packs, sorted(problems | more)
+
+
+def _load_candidates(config: Config) -> tuple[dict[int, Pack], set[Problem]]:
+    return _load(config, {portal.id: portal.shadow for portal in config.portals if portal.shadow is not None})
+
+
+def _load(config: Config, files: Mapping[int, Path]) -> tuple[dict[int, Pack], set[Problem]]:
+    loaded = {file: load_pack(file) for file in dict.fromkeys(files.values())}
     packs: dict[int, Pack] = {}
-    problems: dict[Problem, None] = {}
+    problems: set[Problem] = set()
     for portal in config.portals:
-        pack, found = loaded.setdefault(portal.rules, load_pack(portal.rules))
-        problems |= dict.fromkeys(found)
+        pack, found = loaded[files[portal.id]] if portal.id in files else (None, [])
+        problems.update(found)
         if pack is not None:
             packs[portal.id] = pack
-            problems |= dict.fromkeys(_unmapped_stages(pack, portal))
-    return packs, sorted(problems)
+            problems.update(unmapped_stages(pack, portal))
+    return packs, problems
 
 
 def every_problem(path: Path) -> list[Problem]:
@@ -84,7 +99,7 @@ def every_problem(path: Path) -> list[Problem]:
     return sorted({*problems, *(problem for pack in named_packs(path) for problem in load_pack(pack)[1])})
 
 
-def _unmapped_stages(pack: Pack, portal: Portal) -> list[Problem]:
+def unmapped_stages(pack: Pack, portal: Portal) -> list[Problem]:
     """Find stages of the ladder for which the portal names no lifecycle stage."""
     missing = [stage for stage in pack.ladder if stage not in portal.stages]
     cure = f"add {', '.join(f'`{stage}: …`' for stage in missing)} under `stages:` of the portal"
@@ -94,7 +109,7 @@ def _unmapped_stages(pack: Pack, portal: Portal) -> list[Problem]:
 
 
 def checked_packs(config: Config) -> dict[int, Pack]:
-    """Load the packs or refuse to start; raises FilesInvalid with every problem."""
+    """Load the packs or refuse to start; raises FilesInvalid with every problem, those of candidates among them."""
     packs, problems = load_packs(config)
     if is_broken(problems):
         raise FilesInvalid([problem for problem in problems if problem.severity == "error"])
@@ -116,18 +131,24 @@ def portal_keys(portals: Sequence[Portal]) -> tuple[PortalKey, ...]:
 
 
 def open_services(
-    config: Config, *, metrics: Metrics, clock: Clock = system_clock, sleep: Callable[[float], None] = time.sleep
+    config: Config, *, metrics: Metrics, clock: Clock = system_clock,
+    sleep: Callable[[float], None] | None = None, packs: Mapping[int, Pack] | None = None,
 ) -> Services:
-    """Open the database and build the services of every portal; raises FilesInvalid or DatabaseUnavailable."""
-    packs = checked_packs(config)
+    """Open the database and build the services of every portal; raises FilesInvalid or DatabaseUnavailable.
+
+    `packs` are by portal what is to decide, when it is not what the configuration names; no candidate runs beside it.
+    """
+    candidates = _load_candidates(config)[0] if packs is None else {}
+    packs = checked_packs(config) if packs is None else packs
     engine = open_database(config.database)
+    clock = clock_of(engine) if clock is system_clock else clock  # the one that all machines go by
     inbox = Inbox(engine, clock, last_attempt=config.worker.attempts)
-    budgets = DatabaseBudgets(engine, to_row=_budget_row, from_row=_budget_state)
+    budgets = DatabaseBudgets(engine, to_row=BudgetState.as_row, from_row=BudgetState.of_row)
     random = random_numbers.SystemRandom().random
     portals = {
         portal.id: _portal_services(
             portal, packs[portal.id], config=config, engine=engine, inbox=inbox, budgets=budgets, metrics=metrics,
-            clock=clock, sleep=sleep, random=random,
+            clock=clock, sleep=sleep, random=random, shadow=candidates.get(portal.id),
         )
         for portal in config.portals
     }  # fmt: skip
@@ -139,17 +160,18 @@ def open_services(
 
 def open_hubspot(
     portal: Portal, *, store: BudgetStore, clock: Clock = system_clock, metrics: Metrics | None = None,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], None] | None = None,
 ) -> tuple[HubSpotPortal, CallBudget]:
     """Build the client of one portal with its call budget; opens no connection yet."""
-    limits = Limits(
-        calls_per_10s=portal.limits.calls_per_10s,
-        calls_per_day=portal.limits.calls_per_day,
-        reserve=portal.limits.reserve,
-        time_zone=portal.calendar.time_zone,
-    )
-    budget = CallBudget(portal=portal.id, limits=limits, store=store, clock=clock, sleep=sleep)
-    hubspot = HubSpotPortal(
+    budget = CallBudget(portal=portal.id, limits=limits_of(portal), store=store, clock=clock, sleep=sleep)
+    return _client(portal, budget, clock=clock, sleep=sleep, on_call=_counting(metrics) if metrics else None), budget
+
+
+def _client(
+    portal: Portal, budget: CallBudget, *, clock: Clock, sleep: Callable[[float], None] | None,
+    on_call: Callable[[CallSeen], None] | None,
+) -> HubSpotPortal:  # fmt: skip
+    return HubSpotPortal(
         portal=portal.id,
         access_token=portal.access_token.get_secret_value(),
         api_url=portal.api_url,
@@ -157,51 +179,79 @@ def open_hubspot(
         budget=budget,
         clock=clock,
         sleep=sleep,
-        on_call=_counting(metrics) if metrics else None,
+        on_call=on_call,
     )
-    return hubspot, budget
+
+
+def limits_of(portal: Portal) -> Limits:
+    """Give a portal's limits as they are configured."""
+    return Limits(
+        calls_per_10s=portal.limits.calls_per_10s,
+        calls_per_day=portal.limits.calls_per_day,
+        reserve=portal.limits.reserve,
+        time_zone=portal.calendar.time_zone,
+    )
 
 
 def _portal_services(  # noqa: PLR0913 - the one place where a portal's parts meet
     portal: Portal, pack: Pack, *, config: Config, engine: sa.Engine, inbox: Inbox, budgets: BudgetStore,
-    metrics: Metrics, clock: Clock, sleep: Callable[[float], None], random: Callable[[], float],
+    metrics: Metrics, clock: Clock, sleep: Callable[[float], None] | None, random: Callable[[], float],
+    shadow: Pack | None,
 ) -> PortalServices:  # fmt: skip
     hubspot, budget = open_hubspot(portal, store=budgets, clock=clock, metrics=metrics, sleep=sleep)
-    recorder = Recorder(engine, portal=portal.id, pack=pack.name, pack_hash=pack.hash, wanted=Wanted.by(pack))
+    candidate = None if shadow is None else Candidate(shadow, hubspot, live=pack)
+    recorder = Recorder(
+        engine, portal=portal.id, pack=pack.name, pack_hash=pack.hash, wanted=Wanted.by(pack), candidate=shadow
+    )
     live = portal.mode == "live"
     pipeline = Pipeline(
-        rulebook=Rulebook(pack), hubspot=hubspot, engine=engine, inbox=inbox, recorder=recorder,
-        terms=StageTerms(portal, pack, hubspot, clock), clock=clock, random=random, lease_ms=config.worker.lease,
-        last_attempt=config.worker.attempts, default_owner=portal.owners.default, live=live,
+        examiner=Examiner(Rulebook(pack), hubspot, beside=candidate.wanted if candidate else None),
+        engine=engine, inbox=inbox, recorder=recorder,
+        rivals=Rivals(engine, hubspot, portal=portal.id, app_id=portal.app_id),
+        terms=StageTerms(portal, pack, hubspot, budget, clock), clock=clock, random=random,
+        lease_ms=config.worker.lease, last_attempt=config.worker.attempts, default_owner=portal.owners.default,
+        live=live, candidate=candidate,
+    )  # fmt: skip
+    tally = CallTally()
+    reconciliation = Reconciliation(
+        portal=portal.id, pack=pack, tally=tally, engine=engine, inbox=inbox, watermarks=Watermarks(engine, clock),
+        hubspot=_client(portal, budget, clock=clock, sleep=sleep, on_call=_counting(metrics, tally)), clock=clock,
+        settle_ms=config.worker.settle,
     )  # fmt: skip
     return PortalServices(
         id=portal.id, name=portal.name, live=live, pack=pack, hubspot=hubspot, budget=budget, recorder=recorder,
-        pipeline=pipeline,
+        pipeline=pipeline, reconciliation=reconciliation,
     )  # fmt: skip
+
+
+def terms_of(portal: Portal, pack: Pack) -> Terms:
+    """Give a portal's terms as they are configured, with HubSpot's own order of stages."""
+    return Terms(
+        portal=portal.id,
+        ladder=pack.ladder,
+        stages=portal.stages,
+        backward_moves=portal.allow.backward_moves,
+        human_wins_for=portal.human_wins_for,
+        create_deals=portal.allow.create_deals,
+        erase_contacts=portal.allow.erase_contacts,
+        workdays=Workdays(
+            time_zone=portal.calendar.time_zone,
+            days=frozenset(portal.calendar.working_days),
+            holidays=portal.calendar.holidays,
+            quiet=(quiet.from_, quiet.to) if (quiet := portal.calendar.quiet_hours) else None,
+        ),
+    )
 
 
 class StageTerms:
     """A portal's terms, with the order of its lifecycle stages as HubSpot has it, read once an hour."""
 
-    def __init__(self, portal: Portal, pack: Pack, hubspot: HubSpotPortal, clock: Clock) -> None:
+    def __init__(self, portal: Portal, pack: Pack, hubspot: HubSpotPortal, budget: CallBudget, clock: Clock) -> None:
         self._hubspot = hubspot
+        self._budget = budget
         self._clock = clock
         self._read_at: int | None = None
-        self._terms = Terms(
-            portal=portal.id,
-            ladder=pack.ladder,
-            stages=portal.stages,
-            backward_moves=portal.allow.backward_moves,
-            human_wins_for=portal.human_wins_for,
-            create_deals=portal.allow.create_deals,
-            erase_contacts=portal.allow.erase_contacts,
-            workdays=Workdays(
-                time_zone=portal.calendar.time_zone,
-                days=frozenset(portal.calendar.working_days),
-                holidays=portal.calendar.holidays,
-                quiet=(quiet.from_, quiet.to) if (quiet := portal.calendar.quiet_hours) else None,
-            ),
-        )
+        self._terms = terms_of(portal, pack)
 
     def __call__(self) -> Terms:
         """Give the terms of now; raises HubSpotError while the portal's stages were never read."""
@@ -209,6 +259,7 @@ class StageTerms:
         if self._read_at is None or now - self._read_at > HOUR:
             try:
                 order = self._order()
+                self._tell_time_zone()
             except PortalTrouble:
                 raise
             except HubSpotError:
@@ -218,6 +269,12 @@ class StageTerms:
             self._terms = replace(self._terms, order=order)
             self._read_at = now
         return self._terms
+
+    def _tell_time_zone(self) -> None:
+        """Tell the budget when HubSpot's day begins, which only the account knows; once."""
+        if self._read_at is None:
+            with contextlib.suppress(HubSpotError):  # the configuration's must do, then
+                self._budget.count_days_in(str(self._hubspot.account().get("timeZone")))
 
     def _order(self) -> tuple[str, ...]:
         """Read the portal's lifecycle stages, low to high; raises PortalTrouble when the configuration names others."""
@@ -236,29 +293,11 @@ class StageTerms:
         return order
 
 
-def _counting(metrics: Metrics) -> Callable[[CallSeen], None]:
+def _counting(metrics: Metrics, tally: CallTally | None = None) -> Callable[[CallSeen], None]:
     def count(call: CallSeen) -> None:
+        if tally is not None:
+            tally(call)
         metrics.hubspot_calls.labels(str(call.portal), call.endpoint, call.outcome).inc()
         metrics.hubspot_wait_seconds.labels(str(call.portal)).inc(call.waited_seconds)
 
     return count
-
-
-def _budget_row(state: BudgetState) -> dict[str, object]:
-    return {
-        "calls": [list(call) for call in state.calls],
-        "searches": [list(search) for search in state.searches],
-        "day": state.day,
-        "calls_today": state.calls_today,
-        "blocked_until": state.blocked_until,
-    }
-
-
-def _budget_state(row: Mapping[str, Any]) -> BudgetState:
-    return BudgetState(
-        calls=tuple((int(moment), int(number)) for moment, number in row["calls"]),
-        searches=tuple((int(moment), int(number)) for moment, number in row["searches"]),
-        day=row["day"],
-        calls_today=row["calls_today"],
-        blocked_until=row["blocked_until"],
-    )

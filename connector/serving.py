@@ -26,11 +26,13 @@ from connector.parts import PART_OF
 from connector.portals import Portals
 from connector.receiver import Check, ReceiverParts, create_app, gunicorn_options
 from connector.services import checked_packs, portal_keys
-from connector.store.engine import open_database, reading
+from connector.store.engine import check_writing, clock_of, open_database
 from connector.telemetry import MULTIPROCESS_FOLDER, InboxState, build_metrics, render_metrics
+from connector.web.admission import make_admission
 from connector.web.page import make_page
 
-_WEBHOOK_WAIT_MS = 4 * SECOND  # then 503: HubSpot waits for five, and delivers again
+_WEBHOOK_WAIT_MS = 2 * SECOND  # then 503: HubSpot waits for five in all, and delivers again
+_PROBE_WAIT_MS = SECOND
 _GRACE_S = 8.0
 _YOUNG_S = 3.0
 _RESTART_S = 1.0
@@ -41,47 +43,71 @@ def build_app(config: Config) -> flask.Flask:
     """Build the receiver's application with the web page; called in the process that serves."""
     packs = checked_packs(config)
     engine = open_database(config.database, migrate=False)
-    inbox = Inbox(engine, system_clock, last_attempt=config.worker.attempts)
+    clock = clock_of(engine)
+    inbox = Inbox(engine, clock, last_attempt=config.worker.attempts)
     # Engines do not take turns with each other, so a webhook waits no longer than this, whatever the page is doing.
     hurried = open_database(config.database, migrate=False, busy_timeout_ms=_WEBHOOK_WAIT_MS)
+    probing = open_database(config.database, migrate=False, busy_timeout_ms=_PROBE_WAIT_MS)
+    troubles = Portals(engine, clock)
     metrics = build_metrics()
     for pack in {pack.hash: pack for pack in packs.values()}.values():
         metrics.build_info.labels(__version__, f"{pack.name}@{pack.hash[:12]}").set(1)
     token = config.server.ops_token
+    admission = make_admission(config, system_clock)
     return create_app(
         ReceiverParts(
             keys=portal_keys(config.portals),
-            inbox=Inbox(hurried, system_clock),
+            inbox=Inbox(hurried, clock_of(hurried)),
             settle_ms=config.worker.settle,
             clock=system_clock,
             metrics=metrics,
-            render_metrics=lambda: render_metrics(metrics, lambda: _inbox_state(inbox)),
-            checks={"database": lambda: _check_database(engine)},
+            render_metrics=lambda: render_metrics(metrics, lambda: _inbox_state(inbox, troubles)),
+            checks={"database": Probe(probing).check},
             ops_token=token.get_secret_value() if token else None,
+            at_once=config.server.threads,
+            may_look=admission.may_look,
             page=make_page(
-                config=config, packs=packs, engine=engine, inbox=inbox, troubles=Portals(engine, system_clock)
+                config=config, packs=packs, engine=engine, inbox=inbox, troubles=troubles,
+                clock=clock, admission=admission,
             ),
         )
     )
 
 
-def _inbox_state(inbox: Inbox) -> InboxState:
+def _inbox_state(inbox: Inbox, troubles: Portals) -> InboxState:
     counts = inbox.counts().values()
     oldest = min((count.oldest_since for count in counts if count.oldest_since is not None), default=None)
     return InboxState(
         pending=sum(count.pending for count in counts),
         oldest_seconds=0 if oldest is None else max(system_clock() - oldest, 0) / 1_000,
         dead_letters=sum(count.dead for count in counts),
+        troubles={portal: trouble.code for portal, trouble in troubles.troubles().items()},
     )
 
 
-def _check_database(engine: sa.Engine) -> Check:
-    try:
-        with reading(engine) as connection:
-            connection.execute(sa.text("SELECT count(*) FROM portals"))
-    except StagekeeperError as error:
-        return Check(ok=False, hint=str(error))
-    return Check(ok=True)
+class Probe:
+    """Finds out whether the database takes anything; it is asked once a second at most, however many want to know."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._last = Check(ok=True)
+        self._asked_at: int | None = None
+
+    def check(self) -> Check:
+        """Give the latest answer."""
+        with self._lock:
+            if self._asked_at is None or time.monotonic() * SECOND - self._asked_at > _PROBE_WAIT_MS:
+                self._last = self._ask()
+                self._asked_at = round(time.monotonic() * SECOND)
+            return self._last
+
+    def _ask(self) -> Check:
+        try:
+            check_writing(self._engine)
+        except StagekeeperError as error:
+            return Check(ok=False, hint=str(error))
+        return Check(ok=True)
 
 
 class AddressTaken(StagekeeperError):
@@ -112,7 +138,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
 
     def load_config(self) -> None:
         server = self._stagekeeper.server
-        for name, value in gunicorn_options(bind=server.bind, threads=server.threads).items():
+        for name, value in gunicorn_options(bind=server.bind).items():
             self.cfg.set(name, value)
 
     def load(self) -> flask.Flask:

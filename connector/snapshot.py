@@ -20,7 +20,8 @@ Properties = Mapping[str, str | None]
 WRITTEN = (
     "lifecyclestage", "sk_prospect_status", "sk_lead_status", "sk_reason", "sk_rule", "sk_decided_at",
 )  # fmt: skip
-_ALWAYS = ("email", "hubspot_owner_id", "lifecyclestage")
+MERGED_IDS = "hs_merged_object_ids"
+_ALWAYS = ("email", "hubspot_owner_id", "lifecyclestage", MERGED_IDS)
 _COMPANY = "associatedcompanyid"
 _DEAL_STAGE = "dealstage"
 _CLOSED = frozenset({"closedwon", "closedlost"})
@@ -81,6 +82,15 @@ class Wanted:
             company=company,
             deals=frozenset({*pack.properties("deal"), *shown, *({_DEAL_STAGE} if shown else ())}),
             reads_deals=pack.reads_deals or bool(shown),
+        )
+
+    def widened(self, other: "Wanted") -> "Wanted":
+        """Ask for what another pack needs, too, in those calls that are made for this one."""
+        return replace(
+            self,
+            contact=self.contact | other.contact,
+            company=self.company | other.company if self.company else self.company,
+            deals=self.deals | other.deals if self.reads_deals else self.deals,
         )
 
 

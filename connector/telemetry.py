@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import orjson
@@ -35,6 +35,8 @@ class InboxState:
     pending: int
     oldest_seconds: float
     dead_letters: int
+    troubles: Mapping[int, str] = field(default_factory=dict)
+    """The codes of the portals that are in trouble."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,9 +54,19 @@ class Metrics:
     hubspot_wait_seconds: Counter
     hubspot_calls_left: Gauge
     stage_moves: Counter
+    fights: Counter
     event_to_write_seconds: Histogram
     shadow_disagreements: Counter
+    shadow_failures: Counter
+    erasures: Counter
+    reconciliations: Counter
+    reconciled_contacts: Counter
     build_info: Gauge
+
+    def calls_made(self) -> int:
+        """Count the calls to HubSpot that this process has made."""
+        samples = (sample for metric in self.hubspot_calls.collect() for sample in metric.samples)
+        return int(sum(sample.value for sample in samples if sample.name.endswith("_total")))
 
 
 def build_metrics() -> Metrics:
@@ -83,10 +95,17 @@ def build_metrics() -> Metrics:
         hubspot_wait_seconds=counter("hubspot_wait_seconds", "Time waited for the call budget", "portal"),
         hubspot_calls_left=gauge("hubspot_calls_left", "Calls left in the window", "portal", "window"),
         stage_moves=counter("stage_moves", "Contacts that changed their stage", "portal", "from", "to"),
+        fights=counter("fights", "Automations found to set a value back each time", "portal", "property"),
         event_to_write_seconds=histogram(
             "event_to_write_seconds", "From the event's arrival to the write in HubSpot", _LONG_SECONDS
         ),
-        shadow_disagreements=counter("shadow_disagreements", "Contacts where shadow mode would have written"),
+        shadow_disagreements=counter(
+            "shadow_disagreements", "Decisions where shadow mode would have written, or a candidate decides otherwise"
+        ),
+        shadow_failures=counter("shadow_failures", "Decisions beside which a candidate could say nothing", "portal"),
+        reconciliations=counter("reconciliations", "Searches for what webhooks have missed", "portal", "outcome"),
+        reconciled_contacts=counter("reconciled_contacts", "Contacts that these found", "portal", "found"),
+        erasures=counter("erasures", "People erased from Stagekeeper's own tables", "portal", "reason"),
         build_info=gauge("build_info", "Always 1; the labels say what runs", "version", "rules"),
     )
 
@@ -120,6 +139,12 @@ class _InboxCollector(Collector):
         yield _gauge("inbox_pending", "Contacts that wait to be judged", state.pending)
         yield _gauge("inbox_oldest_seconds", "How long the oldest of them has waited", state.oldest_seconds)
         yield _gauge("dead_letters", "Contacts that were given up until somebody retries them", state.dead_letters)
+        trouble = GaugeMetricFamily(
+            "stagekeeper_portal_trouble", "1 for each portal that waits, or has work waiting", labels=["portal", "code"]
+        )
+        for portal, code in sorted(state.troubles.items()):
+            trouble.add_metric([str(portal), code], 1)
+        yield trouble
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
@@ -131,12 +156,13 @@ def _gauge(name: str, text: str, value: float) -> Metric:
 LogFormat = Literal["json", "console"]
 _SECRET_NAMES = re.compile(r"(?:token|secret|password|passwd|authorization|signature|api_?key|cookie)", re.IGNORECASE)
 _SECRET_VALUES = re.compile(r"\bpat-[a-z0-9]{2,4}-[0-9a-f-]{8,}|(?<=[Bb]earer )\S+|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
-_ADDRESS = re.compile(r"[\w.+'-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
+_ADDRESS = re.compile(r"[\w.+'-]{1,64}(?:@|%40)[\w-]{1,63}(?:\.[\w-]{1,63})+")
+_PHONE = re.compile(r"\+[1-9][\d ()./-]{6,18}\d")
 _DEEPEST = 6
 
 
 def configure_logging(log_format: LogFormat, level: str) -> None:
-    """Send every log line of this process to stderr, in one form, with secrets and e-mail addresses masked."""
+    """Send every log line of this process to stderr, in one form, with secrets, addresses and phone numbers masked."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -164,13 +190,13 @@ def configure_logging(log_format: LogFormat, level: str) -> None:
 
 
 def mask(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Mask what must not leave the record: secrets by name and form, e-mail addresses wherever they stand."""
+    """Mask what must not leave the record: secrets by name and form, addresses and phone numbers."""
     return {name: "***" if _SECRET_NAMES.search(name) else _masked(value, 0) for name, value in event.items()}
 
 
 def _masked(value: object, depth: int) -> object:
     if isinstance(value, str):
-        return _ADDRESS.sub("***@***", _SECRET_VALUES.sub("***", value))
+        return _PHONE.sub("+***", _ADDRESS.sub("***@***", _SECRET_VALUES.sub("***", value)))
     if depth > _DEEPEST:
         return "…"
     if isinstance(value, Mapping):

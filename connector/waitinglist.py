@@ -1,14 +1,14 @@
 """The inbox as people see it: how much waits, what was given up, and how to try that again or let it go."""
 
 import contextlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from connector.intake import Intake, placed, placed_or_not
 from connector.moments import DAY, SECOND, Clock
-from connector.store.engine import reading, writing
+from connector.store.engine import again_when_collided, reading, writing
 from connector.store.tables import events, portals, waiting
 from connector.telemetry import InboxState
 
@@ -143,31 +143,17 @@ class WaitingList:
             events=tuple(StoredEvent(**event) for event in reversed(found)),
         )
 
-    def retry(self, *, portal: int | None = None, contact: str | None = None) -> int:
+    def retry(self, *, portal: int | None = None, contact: str | None = None, only_dead: bool = False) -> int:
         """Try dead letters again now, with all their attempts; a contact that is named also without being dead."""
         now = self._clock()
         values = {"dead_at": None, "attempts": 0, "due": now, "generation": waiting.c.generation + 1}
-        return self._change(sa.update(waiting).values(values), portal=portal, contact=contact)
+        return self._change(sa.update(waiting).values(values), portal=portal, contact=contact, only_dead=only_dead)
 
-    def drop(self, *, portal: int | None = None, contact: str | None = None) -> int:
+    def drop(self, *, portal: int | None = None, contact: str | None = None, only_dead: bool = False) -> int:
         """Let dead letters go for good; a contact that is named also without being dead, unless it is claimed."""
-        return self._change(sa.delete(waiting), portal=portal, contact=contact)
+        return self._change(sa.delete(waiting), portal=portal, contact=contact, only_dead=only_dead)
 
-    def drop_waiting(
-        self, portal: int, contacts: Collection[str], *, connection: sa.Connection | None = None
-    ) -> None:
-        """Let contacts wait no longer, whatever holds them; a claim of theirs is lost."""
-        with self._within(connection) as inside:
-            self._intake.place_without_waiting(inside, portal, contacts)
-            inside.execute(sa.delete(waiting).where(waiting.c.portal == portal, waiting.c.contact.in_(contacts)))
-
-    def forget(self, portal: int, contact: str, *, connection: sa.Connection | None = None) -> None:
-        """Delete every event of a person who must be erased, and the reason to look at them."""
-        theirs = placed_or_not(events.c.portal == portal, events.c.contact == contact)
-        with self._within(connection) as inside:
-            inside.execute(sa.delete(events).where(theirs))
-            self.drop_waiting(portal, [contact], connection=inside)
-
+    @again_when_collided
     def expire(self, *, received_before: int) -> int:
         """Delete events that are old and judged, a few thousand at a time; their number, 0 when all are gone.
 
@@ -183,12 +169,15 @@ class WaitingList:
         with writing(self._engine) as connection:
             return connection.execute(sa.delete(events).where(events.c.id.in_(some))).rowcount
 
-    def _change(self, statement: sa.Update | sa.Delete, *, portal: int | None, contact: str | None) -> int:
+    @again_when_collided
+    def _change(
+        self, statement: sa.Update | sa.Delete, *, portal: int | None, contact: str | None, only_dead: bool
+    ) -> int:
         if portal is not None:
             statement = statement.where(waiting.c.portal == portal)
-        if contact is None:
+        if contact is None or only_dead:
             statement = statement.where(waiting.c.dead_at.is_not(None))
-        else:
+        if contact is not None:
             free = waiting.c.claim.is_(None) | (waiting.c.claimed_until <= self._clock())
             statement = statement.where(waiting.c.contact == contact, free)
         self._intake.place()

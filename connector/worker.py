@@ -1,29 +1,40 @@
 """The worker: takes claims, works them off, keeps the portals' troubles, until it is told to stop.
 
-One claim at a time and thread. A claim that fails as a whole goes back as it was; the portal then waits, not its
-contacts. Killing the worker at any moment loses nothing: its lease runs out and the next one goes on.
+A thread per claim, several claims of a portal while it has a backlog. A claim that fails as a whole goes back as it
+was; the portal then waits, not its contacts. Killing the worker at any moment loses nothing: its leases run out and the
+next one goes on. Told to stop, it gives its claims back within ten seconds, so that nobody waits for a lease.
 """
 
+import contextlib
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 
 import structlog
 
-from connector.errors import ClaimLost, DatabaseUnavailable
+from connector.absence import Absence
+from connector.erasure import erase_reported, remove_malformed
+from connector.errors import ClaimLost, DatabaseUnavailable, Stopped
+from connector.hands import Hands
 from connector.hubspot.failure import HubSpotError, PortalTrouble
 from connector.inbox import Claim, Failure, next_try_at
-from connector.moments import HOUR
+from connector.moments import HOUR, SECOND
 from connector.pipeline import Work, moves
+from connector.receipts import Receipt
+from connector.reconciler import Reconciler
+from connector.rivals import end_fights
 from connector.services import PortalServices, Services
 
 MOST_CONTACTS = 500
 """In one claim: companies, associations and tasks are pooled over it, so a larger one costs fewer calls."""
 IDLE_S = 0.25
 _FULL = 100
-_PACE_S = 1.0
+_PACE = SECOND
 """After a claim that did not fill one call the next is given time to gather; a backlog is never kept waiting."""
 _DATABASE_WAIT_S = 2.0
+_FINISH_S, _LEAVE_S = 3.0, 2.0
+_SHOWS_AFTER = 15 * SECOND
 _log = structlog.get_logger()
 
 
@@ -33,36 +44,52 @@ class Worker:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._stopping = threading.Event()
-        self._is_ahead = False
-        """The last claim did not fill one call, and was no second attempt: nothing more lay there."""
+        self._hands = Hands(
+            services.portals, most=services.config.worker.threads, full=MOST_CONTACTS, clock=services.clock
+        )
         self._tidied_at = 0
+        self._absence = Absence(services.clock)
+        self.reconciler = Reconciler(
+            {one.id: one.reconciliation for one in services.portals.values()}, troubles=services.troubles,
+            metrics=services.metrics, clock=services.clock, every_ms=services.config.worker.reconcile_every,
+            stopping=self._stopping, absence=self._absence,
+        )  # fmt: skip
 
     def stop(self) -> None:
-        """Ask the worker to stop after the claim in hand."""
+        """Ask the worker to stop: it takes no more claims, and finishes or gives back those in hand."""
         self._stopping.set()
 
     def run(self) -> None:
-        """Work until told to stop."""
+        """Work until told to stop; then come to an end within ten seconds, whatever HubSpot does."""
         _log.info("worker.started", portals=sorted(self._services.portals))
+        with self.reconciler.running():
+            self._work_until_stopped()
+            self._end()
+        _log.info("worker.stopped")
+
+    def _work_until_stopped(self) -> None:
         while not self._stopping.is_set():
             try:
-                contacts = self.work_once()
+                claim = self._claim(self._hands.free())
+                if claim is None:
+                    self.tidy()
+                self._absence.end()
             except DatabaseUnavailable as error:
-                _log.error("worker.database_unavailable", error=str(error))
+                self._absence.notice(error)
                 self._stopping.wait(_DATABASE_WAIT_S)
                 continue
-            if not contacts:
-                self.tidy()
-                self._stopping.wait(IDLE_S)
-            elif self._is_ahead:
-                self._stopping.wait(_PACE_S)
-        _log.info("worker.stopped")
+            if claim is None:
+                self._hands.wait(IDLE_S)
+            else:
+                self._begin(claim)
 
     def tidy(self) -> int:
         """Delete some events that are old and judged, once an hour until none is left; their number."""
         now = self._services.clock()
         if now - self._tidied_at < HOUR:
             return 0
+        end_fights(self._services.engine, now)
+        remove_malformed(self._services.engine, frozenset(self._services.portals))
         deleted = self._services.inbox.expire(received_before=now - self._services.config.worker.keep_events)
         if deleted:
             _log.info("inbox.expired", events=deleted)
@@ -72,34 +99,91 @@ class Worker:
 
     def work_once(self) -> int:
         """Work off one claim and give the number of its contacts; 0 when there was nothing to claim."""
-        claim = self._services.inbox.claim(
-            lease_ms=self._services.config.worker.lease, limit=MOST_CONTACTS, portals=frozenset(self._services.portals)
-        )
+        claim = self._claim(frozenset(self._services.portals))
         if claim is None:
             return 0
-        self._is_ahead = len(claim.contacts) < _FULL and all(held.attempts == 1 for held in claim.contacts)
-        with structlog.contextvars.bound_contextvars(claim=claim.token, portal=claim.portal):
-            self._work(claim, self._services.portals[claim.portal])
+        self._work(claim)
         return len(claim.contacts)
 
-    def _work(self, claim: Claim, portal: PortalServices) -> None:
-        started = time.perf_counter()
-        try:
-            work = portal.pipeline.work(claim)
-        except ClaimLost:
-            _log.warning("claim.lost", contacts=len(claim.contacts))
-        except HubSpotError as error:
-            self._services.inbox.release(claim)
-            self._in_trouble(portal, error)
-        except DatabaseUnavailable:
-            raise
-        except Exception as error:  # noqa: BLE001 - one of the three places: the worker outlives whatever a contact does to it
-            _log.exception("claim.failed", contacts=len(claim.contacts))
-            self._give_back(claim, portal, error)
-        else:
-            self._told(claim, portal, work, time.perf_counter() - started)
+    def _claim(self, portals: frozenset[int]) -> Claim | None:
+        self._tell_erased(erase_reported(self._services.engine, now=self._services.clock()))
+        if not portals:
+            return None
+        return self._services.inbox.claim(
+            lease_ms=self._services.config.worker.lease, limit=MOST_CONTACTS, portals=portals
+        )
 
-    def _give_back(self, claim: Claim, portal: PortalServices, error: Exception) -> None:
+    def _begin(self, claim: Claim) -> None:
+        """Take a claim in hand and have a thread of its own work it off."""
+        self._hands.take(claim)
+        name = f"claim-{claim.token[:8]}"
+        # A daemon: whoever hangs in a call when the process ends is not waited for; its claim is given back.
+        threading.Thread(target=self._work_in_hand, args=(claim,), name=name, daemon=True).start()
+
+    def _work_in_hand(self, claim: Claim) -> None:
+        went_well = False
+        try:
+            went_well = self._work(claim)
+        except DatabaseUnavailable as error:
+            self._absence.notice(error)
+            self._release_when_possible(claim)
+        finally:
+            # The last claim did not fill one call, and was no second attempt: nothing more lay there.
+            is_ahead = len(claim.contacts) < _FULL and all(held.attempts == 1 for held in claim.contacts)
+            self._hands.put_down(claim, went_well=went_well, rest_ms=_PACE if is_ahead else 0)
+
+    def _release_when_possible(self, claim: Claim) -> None:
+        """Give a claim back as soon as the database takes it; at the latest its lease does that."""
+        while not self._stopping.wait(_DATABASE_WAIT_S) and self._services.clock() < claim.until:
+            with contextlib.suppress(DatabaseUnavailable):
+                self._services.inbox.release(claim)
+                return
+
+    def _end(self) -> None:
+        """Let what is in hand be finished; then stop it before its next call; then give back what hangs in one."""
+        if self._hands.wait_until_empty(_FINISH_S):
+            return
+        for portal in self._services.portals.values():
+            portal.budget.close()
+        if self._hands.wait_until_empty(_LEAVE_S):
+            return
+        for claim in self._hands.held():
+            # What such a call makes may show a little later: nobody looks for it before, and so makes it again.
+            is_making = self._services.portals[claim.portal].hubspot.is_making
+            delay = _SHOWS_AFTER if is_making else 0
+            _log.warning("claim.given_back", claim=claim.token, contacts=len(claim.contacts), due_in_ms=delay)
+            try:
+                self._services.inbox.release(claim, due_in=delay)
+            except DatabaseUnavailable as error:
+                self._absence.notice(error)
+
+    def _work(self, claim: Claim) -> bool:
+        """Work off a claim; tell whether the portal could be worked with."""
+        portal = self._services.portals[claim.portal]
+        with structlog.contextvars.bound_contextvars(claim=claim.token, portal=claim.portal):
+            started = time.perf_counter()
+            try:
+                work = portal.pipeline.work(claim)
+            except ClaimLost:
+                _log.warning("claim.lost", contacts=len(claim.contacts))
+            except Stopped:
+                self._services.inbox.release(claim)
+                _log.info("claim.given_back", contacts=len(claim.contacts))
+            except HubSpotError as error:
+                self._services.inbox.release(claim)
+                self._in_trouble(portal, error)
+                return False
+            except DatabaseUnavailable:
+                raise
+            except Exception as error:  # noqa: BLE001 - one of the three places: the worker outlives whatever a contact does to it
+                _log.exception("claim.failed", contacts=len(claim.contacts))
+                self._give_back(claim, error)
+            else:
+                self._told(claim, portal, work, time.perf_counter() - started)
+                return work.trouble is None
+        return True
+
+    def _give_back(self, claim: Claim, error: Exception) -> None:
         """Work off each contact by itself, so that only the one that broke the claim fails."""
         if len(claim.contacts) == 1:
             self._fail(claim, error)
@@ -109,7 +193,7 @@ class Worker:
             if self._stopping.is_set():
                 self._services.inbox.release(alone)
             else:
-                self._work(alone, portal)
+                self._work(alone)
 
     def _in_trouble(self, portal: PortalServices, error: HubSpotError) -> None:
         until = error.until if isinstance(error, PortalTrouble) else None
@@ -136,7 +220,9 @@ class Worker:
         if work.trouble is not None:
             self._in_trouble(portal, work.trouble)
         else:
-            self._services.troubles.end_trouble(portal.id)
+            self._services.troubles.end_trouble(portal.id, tried_at=claim.taken_at, done=_kinds_done(work))
+        if work.hindered:
+            self._services.troubles.hinder(portal.id, work.hindered)
         self._count(claim, portal, work)
         _log.info(
             "claim.finished",
@@ -147,9 +233,17 @@ class Worker:
             failed=len(work.failed),
             duration_ms=round(seconds * 1_000),
         )
+        self._tell_erased(work.receipts)
         for contact, failure in work.failed.items():
             buried = failure.retry_at is None
             _log.warning("contact.buried" if buried else "contact.failed", contact=contact, error=failure.error)
+
+    def _tell_erased(self, receipts: Iterable[Receipt]) -> None:
+        """Count and log that people were erased, without saying who."""
+        for receipt in receipts:
+            self._services.metrics.erasures.labels(str(receipt.portal), receipt.reason).inc()
+            rows = sum(receipt.counts.values())
+            _log.info("person.erased", portal=receipt.portal, receipt=receipt.id, reason=receipt.reason, rows=rows)
 
     def _count(self, claim: Claim, portal: PortalServices, work: Work) -> None:
         metrics, name = self._services.metrics, str(portal.id)
@@ -170,7 +264,21 @@ class Worker:
                 metrics.writes.labels(name, "effects", "done").inc(len(outcome.confirmed))
             if outcome.held is not None:
                 metrics.writes.labels(name, "stage", "held").inc()
-            if not portal.live and one.plan.properties:
+            if (not portal.live and one.plan.properties) or (one.shadow is not None and one.shadow.is_otherwise):
                 metrics.shadow_disagreements.inc()
+        if work.unshadowed:
+            metrics.shadow_failures.labels(name).inc(work.unshadowed)
+        for property_, _ in work.fights:
+            metrics.fights.labels(name, property_).inc()
         for before, after in moves(list(work.judged.values())):
             metrics.stage_moves.labels(name, before, after).inc()
+
+
+def _kinds_done(work: Work) -> set[str]:
+    """Name the kinds of effects of which one was done."""
+    return {
+        effect.kind
+        for contact, one in work.judged.items()
+        for effect in (*one.held.effects, *one.plan.effects)
+        if effect.key in work.outcomes[contact].confirmed
+    }

@@ -10,20 +10,26 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from connector.creating import deal_input, is_owner_refused, task_input, without_owner
 from connector.hubspot.client import HubSpotPortal
 from connector.hubspot.deals import DealInput
 from connector.hubspot.failure import HubSpotError, PortalTrouble, concerns_portal, failure_of
 from connector.hubspot.meaning import Meaning, unclear
 from connector.hubspot.records import CreateAnswer
 from connector.hubspot.tasks import TaskInput
-from connector.moments import write_moment
+from connector.outage import is_outage, outage_at
 from connector.plan import STAGE, Effect
 from connector.properties import MARKER
 from connector.record import Judged, Outcome
+from connector.rewound import adopted, is_rewound
 from connector.snapshot import WRITTEN
 
 _OWNER = "hubspot_owner_id"
 _OURS = frozenset({*WRITTEN, MARKER}) - {STAGE}
+_UPDATE = "contacts/batch/update"
+_OF_SCOPES_OF_THEIR_OWN = frozenset({"deal", "unsubscribe", "erase"})
+_REFUSED = frozenset({"invalid", "gone", "conflict"})
+"""What HubSpot answers to something new for a contact that is gone; it also says so of other faults."""
 _NO_PROPERTY, _NO_OPTION = "PROPERTY_DOESNT_EXIST", "INVALID_OPTION"
 
 
@@ -35,6 +41,10 @@ class Written:
     trouble: PortalTrouble | None = None
     untried: frozenset[str] = frozenset()
     """Contacts that only the portal's trouble kept from being done."""
+    hindered: Mapping[str, str] = field(default_factory=dict)
+    """Kinds of effects for which the app lacks a scope, and what HubSpot said."""
+    postponed: frozenset[str] = frozenset()
+    """Contacts of whom nothing is left to do but such effects."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -46,6 +56,7 @@ class _Progress:
     confirmed: dict[str, str] = field(default_factory=dict)
     errors: dict[str, Meaning] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
+    hindered: dict[str, PortalTrouble] = field(default_factory=dict)
     doubtful: set[str] = field(default_factory=set)
     """Contacts of which it is not known what an earlier attempt created: nothing is created for them now."""
 
@@ -55,23 +66,26 @@ def carry_out(
     now: int,
 ) -> Written:  # fmt: skip
     """Carry out the plans of several contacts; `still_held` raises when their claim has been lost meanwhile."""
-    writer = _Writer(hubspot, judged, default_owner)
+    writer = _Writer(hubspot, judged, default_owner, still_held)
     trouble: PortalTrouble | None = None
     steps = (
-        writer.look_up, writer.clear_stages, writer.properties, writer.tasks, writer.deals, writer.unsubscribe,
-        writer.erase,
+        (writer.look_up, "tasks/batch/read"), (writer.clear_stages, _UPDATE), (writer.properties, _UPDATE),
+        (writer.tasks, "tasks/batch/create"), (writer.deals, "deals/batch/create"), (writer.unsubscribe, None),
+        (writer.erase, None),
     )  # fmt: skip
-    for step in steps:
+    for step, place in steps:
         still_held()
+        before = writer.count()
+        broken = False
         try:
             step()
         except PortalTrouble as error:
             trouble = error
         except HubSpotError as error:
             writer.fail_open(error.meaning)
-            break
-        trouble = trouble or writer.trouble(now)
-        if trouble is not None:
+            broken = True
+        trouble = trouble or writer.trouble(now) or writer.outage(before, place)
+        if broken or trouble is not None:
             break
     return writer.result(trouble)
 
@@ -79,8 +93,12 @@ def carry_out(
 class _Writer:
     """The writes of one claim, step by step; one use."""
 
-    def __init__(self, hubspot: HubSpotPortal, judged: Sequence[Judged], default_owner: str | None) -> None:
+    def __init__(
+        self, hubspot: HubSpotPortal, judged: Sequence[Judged], default_owner: str | None,
+        still_held: Callable[[], None],
+    ) -> None:  # fmt: skip
         self._hubspot = hubspot
+        self._still_held = still_held
         self._judged = {one.snapshot.contact: one for one in judged}
         self._default_owner = default_owner
         self._progress = _Progress(held={c: one.plan.held for c, one in self._judged.items() if one.plan.held})
@@ -94,13 +112,19 @@ class _Writer:
                 contact: [effect.key for effect in one.held.effects if effect.kind == kind]
                 for contact, one in self._judged.items()
             }
-            contacts = [contact for contact, keys in intended.items() if keys]
+            fresh = {
+                contact: [effect.key for effect in one.plan.effects if effect.kind == kind]
+                for contact, one in self._judged.items()
+                if is_rewound(one)
+            }
+            contacts = [contact for contact, keys in intended.items() if keys or fresh.get(contact)]
             if not contacts:
                 continue
             try:
                 there = marked(contacts)
-            except PortalTrouble:
-                raise
+            except PortalTrouble as error:
+                self._hinder(kind, error)
+                continue
             except HubSpotError as error:
                 self._progress.doubtful.update(contacts)
                 self._progress.errors |= dict.fromkeys(contacts, error.meaning)
@@ -108,6 +132,20 @@ class _Writer:
             for contact in contacts:
                 found = there.get(contact, {})
                 self._progress.confirmed |= {key: found[key] for key in intended[contact] if key in found}
+                since = self._judged[contact].held.decided_at
+                self._progress.confirmed |= adopted(fresh.get(contact, ()), found, since=since)
+            self._see_who_is_left({c for c in contacts if not there.get(c, {}).keys() >= set(intended[c])})
+
+    def _see_who_is_left(self, contacts: Collection[str]) -> None:
+        """Leave out who is gone by now: nothing is found of one who was merged, for whom it may have been made."""
+        if not contacts:
+            return
+        answer = self._hubspot.contacts.read(sorted(contacts), ["hs_object_id"])
+        self._progress.gone |= answer.missing
+        self._progress.doubtful |= answer.failed.keys()
+        self._progress.errors |= answer.failed
+        for contact in answer.missing:
+            self._progress.errors.pop(contact, None)
 
     def clear_stages(self) -> None:
         """Clear the stage of contacts that move back, in a call of its own: HubSpot takes a lower one only then.
@@ -152,20 +190,24 @@ class _Writer:
 
     def tasks(self) -> None:
         """Create the tasks that are due, those of earlier attempts too; a task is never lost to its owner."""
-        inputs = [self._task(contact, effect) for contact, effect in self._open("task")]
+        inputs = [task_input(contact, effect, self._owner(effect.body)) for contact, effect in self._open("task")]
         if not inputs:
             return
-        answer = self._hubspot.tasks.create(inputs)
-        ownerless = [_without_owner(task) for task in inputs if _owner_refused(task, answer)]
+        answer = self._hubspot.tasks.create(inputs, before=self._still_held)
+        ownerless = [without_owner(task) for task in inputs if is_owner_refused(task, answer)]
         self._settle(inputs, answer, without={task.key for task in ownerless})
         if ownerless:
-            self._settle(ownerless, self._hubspot.tasks.create(ownerless))
+            self._settle(ownerless, self._hubspot.tasks.create(ownerless, before=self._still_held))
 
     def deals(self) -> None:
         """Open the deals that are due."""
-        inputs = [_deal(contact, effect) for contact, effect in self._open("deal")]
-        if inputs:
-            self._settle(inputs, self._hubspot.deals.create(inputs))
+        inputs = [deal_input(contact, effect) for contact, effect in self._open("deal")]
+        if not inputs or "deal" in self._progress.hindered:
+            return
+        try:
+            self._settle(inputs, self._hubspot.deals.create(inputs, before=self._still_held))
+        except PortalTrouble as error:
+            self._hinder("deal", error)
 
     def unsubscribe(self) -> None:
         """Unsubscribe addresses; doing it twice is doing it once."""
@@ -178,12 +220,20 @@ class _Writer:
             if contact not in self._progress.errors:
                 self._alone(contact, effect, partial(self._hubspot.contacts.gdpr_delete, contact))
 
+    def _hinder(self, kind: str, error: PortalTrouble) -> None:
+        """Let effects of a kind wait for which the app lacks a scope that nothing else needs; all else goes on."""
+        if error.meaning.kind != "forbidden" or kind not in _OF_SCOPES_OF_THEIR_OWN:
+            raise error
+        self._progress.hindered[kind] = error
+
     def _alone(self, contact: str, effect: Effect, act: Callable[[], None]) -> None:
         """Do one thing for one contact; what goes wrong with it is no other's concern."""
+        if effect.kind in self._progress.hindered:
+            return
         try:
             act()
-        except PortalTrouble:
-            raise
+        except PortalTrouble as error:
+            self._hinder(effect.kind, error)
         except HubSpotError as error:
             self._progress.errors.setdefault(contact, error.meaning)
         else:
@@ -201,6 +251,18 @@ class _Writer:
                 return _not_set_up_trouble(meaning, self._hubspot.portal)
         return None
 
+    def count(self) -> tuple[int, frozenset[str]]:
+        """Give how much is done so far, and who failed."""
+        return len(self._progress.written) + len(self._progress.confirmed), frozenset(self._progress.errors)
+
+    def outage(self, before: tuple[int, frozenset[str]], place: str | None) -> PortalTrouble | None:
+        """Tell whether it is HubSpot that failed, when a step did nothing for anybody."""
+        done, failed = before
+        new = [meaning for contact, meaning in self._progress.errors.items() if contact not in failed]
+        if place is None or not new or self.count()[0] > done or not all(map(is_outage, new)):
+            return None
+        return outage_at(self._hubspot, place)
+
     def fail_open(self, meaning: Meaning) -> None:
         """Let every contact fail that still has something to be done."""
         for contact in self._unfinished():
@@ -211,10 +273,16 @@ class _Writer:
         untried: set[str] = set()
         if trouble is not None:
             errors = self._progress.errors
-            untried = {c for c in self._unfinished() if c not in errors or _is_the_portals(errors[c])}
+            untried = {c for c in self._unfinished() if c not in errors or _excuses(trouble, errors[c])}
             self.fail_open(trouble.meaning)
         outcomes = {contact: self._outcome(contact) for contact in self._judged}
-        return Written(outcomes=outcomes, trouble=trouble, untried=frozenset(untried))
+        hindered = {kind: str(error) for kind, error in self._progress.hindered.items()}
+        postponed = frozenset(
+            c for c in self._judged if any(e.kind in hindered for e in self._open_of(c)) and outcomes[c].error is None
+        )
+        return Written(
+            outcomes=outcomes, trouble=trouble, untried=frozenset(untried), hindered=hindered, postponed=postponed
+        )
 
     def _unfinished(self) -> list[str]:
         progress = self._progress
@@ -233,7 +301,7 @@ class _Writer:
             written=progress.written.get(contact, {}),
             confirmed={key: id_ for key, id_ in progress.confirmed.items() if key in keys},
             held=progress.held.get(contact),
-            error=None if meaning is None else str(meaning),
+            error=None if meaning is None else meaning.traced(),
             retryable=True if meaning is None else meaning.retryable,
             retry_after_ms=None if meaning is None else meaning.retry_after_ms,
             gone=contact in progress.gone,
@@ -261,29 +329,14 @@ class _Writer:
         self, inputs: Sequence[TaskInput | DealInput], answer: CreateAnswer, without: Collection[str] = ()
     ) -> None:
         self._progress.confirmed |= answer.created
+        refused = {key for key, why in answer.failed.items() if why.kind in _REFUSED and key not in without}
         for each in inputs:
             if each.key in answer.failed and each.key not in without:
                 self._progress.errors.setdefault(each.contact, answer.failed[each.key])
             if each.key in answer.unclear:
                 meaning = unclear("HubSpot may have created it; the next attempt looks it up by its marker")
                 self._progress.errors.setdefault(each.contact, meaning)
-
-    def _task(self, contact: str, effect: Effect) -> TaskInput:
-        body = effect.body
-        properties = {
-            "hs_timestamp": write_moment(body["due"]),
-            "hs_task_subject": body["title"],
-            "hs_task_body": body["notes"],
-            "hs_task_status": "NOT_STARTED",
-            "hs_task_priority": body["priority"].upper(),
-            "hs_task_type": body["type"].upper(),
-        }
-        if body.get("queue"):
-            properties["hs_queue_membership_ids"] = str(body["queue"])
-        owner = self._owner(body)
-        return TaskInput(
-            key=effect.key, contact=contact, properties={**properties, **({_OWNER: owner} if owner else {})}
-        )
+        self._see_who_is_left({each.contact for each in inputs if each.key in refused})
 
     def _owner(self, body: Mapping[str, Any]) -> str | None:
         """Give the owner's id: the contact's own, else the default's; nobody when HubSpot knows neither."""
@@ -305,29 +358,8 @@ def _kept_stage(changes: Mapping[str, str], record: Mapping[str, Any]) -> str | 
     return None if kept == changes[STAGE] else kept
 
 
-def _deal(contact: str, effect: Effect) -> DealInput:
-    body = effect.body
-    names = ("dealname", "pipeline", "dealstage", _OWNER)
-    return DealInput(
-        key=effect.key,
-        contact=contact,
-        company=body.get("company"),
-        properties={name: str(body[name]) for name in names if body.get(name)},
-    )
-
-
-def _without_owner(task: TaskInput) -> TaskInput:
-    return TaskInput(key=task.key, contact=task.contact, properties=_without(task.properties, _OWNER))
-
-
 def _without(properties: Mapping[str, str], name: str) -> dict[str, str]:
     return {other: value for other, value in properties.items() if other != name}
-
-
-def _owner_refused(task: TaskInput, answer: CreateAnswer) -> bool:
-    """Ask whether HubSpot refused the task while it had an owner, who may have left."""
-    failure = answer.failed.get(task.key)
-    return failure is not None and failure.kind == "invalid" and _OWNER in task.properties
 
 
 def _is_refused_move(meaning: Meaning) -> bool:
@@ -349,5 +381,6 @@ def _not_set_up_trouble(meaning: Meaning, portal: int) -> PortalTrouble:
     return PortalTrouble(text, meaning=meaning, cure=cure)
 
 
-def _is_the_portals(meaning: Meaning) -> bool:
-    return concerns_portal(meaning) or _not_set_up(meaning)
+def _excuses(trouble: PortalTrouble, meaning: Meaning) -> bool:
+    """Ask whether a contact's error is but a part of the portal's trouble."""
+    return concerns_portal(meaning) or _not_set_up(meaning) or (is_outage(trouble.meaning) and is_outage(meaning))

@@ -27,6 +27,7 @@ from connector.services import Services, open_services, portal_keys
 from connector.store.engine import reading
 from connector.telemetry import build_metrics
 from connector.worker import Worker
+from tests.databases import database_url
 from tests.hubspot_portals import Time
 
 INBOUND = {"sk_source": "inbound"}
@@ -200,7 +201,8 @@ def write_config(
         for sandbox in sandboxes
     )
     path = folder / "config.yaml"
-    path.write_text(f"version: 1\ndatabase: sqlite:///practice.db\n{worker}\nportals:{portals}\n", encoding="utf-8")
+    database = database_url(folder / "practice.db")
+    path.write_text(f"version: 1\ndatabase: {database}\n{worker}\nportals:{portals}\n", encoding="utf-8")
     return path
 
 

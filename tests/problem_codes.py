@@ -5,6 +5,15 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+PROVEN = frozenset(
+    {"never-wins", "never-applies", "never-yes", "no-rule-catches", "threshold-hole", "values-differ", "rules-overlap",
+     "never-repeats", "never-rests"}
+)  # fmt: skip
+"""Codes of what no look at the shape shows; `test_proving.py` shows them."""
+OF_A_PORTAL = frozenset(
+    {"unknown-property", "read-only-property", "unknown-pipeline", "unknown-deal-stage", "no-such-owner"}
+)
+"""Codes of what contradicts a portal; `test_proving_portal.py` shows them."""
 _TOP = Path(__file__).parent.parent / "connector"
 _MAKERS = ("Problem", "OperandError", "PydanticCustomError", "_fault", "_report", "report", "warn", "_problem")
 _CODE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)+")

@@ -14,6 +14,7 @@ from connector.receiver import Check, ReceiverParts
 from connector.store.engine import open_database
 from connector.telemetry import build_metrics, render_metrics
 from connector.webhook import PortalKey
+from tests.databases import database_url
 
 SECRET = "client-secret-of-portal-4242"
 OTHER_SECRET = "client-secret-of-portal-5353"
@@ -33,7 +34,7 @@ def make_parts(
 ) -> ReceiverParts:
     """Make the parts of a receiver of two portals with a secret each."""
     metrics = build_metrics()
-    engine = open_database(f"sqlite:///{database}", busy_timeout_ms=busy_timeout_ms)
+    engine = open_database(database_url(database), busy_timeout_ms=busy_timeout_ms)
     inbox = Inbox(engine, clock)
     first = PortalKey(portal=PORTAL, secrets=(SECRET,), webhook_url=URL, allow_v1=allow_v1, app_id=7001)
     return ReceiverParts(

@@ -12,7 +12,8 @@ from connector.decision import Mark, Memory
 from connector.moments import DAY, HOUR, read_moment
 from connector.problems import is_broken
 from connector.rulebook.checking import load_pack, load_pack_text
-from connector.rulebook.judging import Properties, Rulebook
+from connector.rulebook.columns import Properties
+from connector.rulebook.judging import Rulebook
 from connector.rulebook.pack import Pack
 from connector.rulebook.shipped import shipped_packs
 

@@ -15,15 +15,21 @@ from connector.errors import FilesInvalid, StagekeeperError
 
 COMMANDS = {
     "init": "Write a commented config.yaml and the default rules into this folder.",
+    "doctor": "Say whether a set-up is well: files, token, scopes, stages, webhooks, database; each with its cure.",
     "setup": "Make the properties that Stagekeeper needs in each portal; safe to run again.",
     "check": "Check rules, cases and configuration; every problem at once.",
     "test": "Run case files.",
     "explain": "Say why a contact is where it is, condition by condition.",
+    "plan": "Show what the rules would do to all contacts, before they do it.",
+    "apply": "Do exactly what a plan says, or refuse.",
+    "replay": "Make past decisions anew under other rules or an earlier git revision.",
     "serve": "Run the receiver, the worker and the web page.",
     "worker": "Run a worker alone, beside a `serve` elsewhere.",
     "events": "List, show, retry and drop what waits in the inbox.",
+    "reconcile": "Find contacts whose webhooks were missed, and have them looked at.",
     "report": "Forecast the open deals of prospects; count who buys, and which rules decide.",
     "erase": "Remove a person from Stagekeeper's own tables.",
+    "schema": "Print JSON Schema for editors: of packs, cases or the configuration.",
     "sandbox": "Run the practice HubSpot.",
     "demo": "Watch contacts of a practice HubSpot move through their stages.",
 }

@@ -1,34 +1,75 @@
-"""`stagekeeper check`: every problem of packs, case files and the configuration, in one run."""
+"""`stagekeeper check`: every problem of packs, case files and the configuration, in one run, and what can be proven."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from connector.cli.options import common, output, path_of_config
-from connector.cli.render import print_problems
+from connector.cli.options import common, output, path_of_config, portal_id, read_config, tell
+from connector.cli.render import counted_problems, print_json
+from connector.config import Portal, named_packs
 from connector.errors import UsageError
-from connector.problems import Problem, is_broken
+from connector.hubspot.budget import MemoryBudgetStore
+from connector.problems import Place, Problem, is_broken
+from connector.proving.findings import Finding
+from connector.proving.portal import PortalFacts, configured_problems, portal_problems, read_portal
+from connector.proving.prover import prove
+from connector.proving.solving import is_installed
 from connector.rulebook.cases import load_cases
-from connector.rulebook.checking import load_pack
-from connector.services import every_problem
+from connector.rulebook.checking import check_pack, load_pack
+from connector.rulebook.contradictions import KNOWN_FORMS
+from connector.rulebook.pack import Pack
+from connector.rulebook.reading import Document, read_file
+from connector.services import every_problem, open_hubspot
+
+_NO_SOLVER = "nothing was proven: z3-solver is not installed; `pip install 'stagekeeper[prove]'`, or use --no-proofs"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Asked:
+    """What a run is to do beside looking at the shape."""
+
+    proofs: bool
+    overlaps: bool
+    facts: PortalFacts | None
 
 
 @click.command("check")
 @click.argument("rules", nargs=-1, type=click.Path(path_type=Path), metavar="[RULES]...")
+@click.option("--portal", type=int, metavar="ID", help="Also compare with what this portal holds; reads HubSpot.")
+@click.option("--no-proofs", is_flag=True, help="Only look at the shape: no search for contacts that show a fault.")
+@click.option("--overlaps", is_flag=True, help="Also list stage and status rules that fit one and the same contact.")
 @output()
 @common
-def command(rules: tuple[Path, ...], format_: str) -> int:
+def command(
+    rules: tuple[Path, ...], portal: int | None, no_proofs: bool, overlaps: bool, format_: str
+) -> int:
     """Check packs and case files (files or folders); without any, the configuration and the packs that it names.
 
-    Each problem is one line: file:line:column: code: what is wrong; what was expected; what to do.
+    Each problem is one line: file:line:column: code: what is wrong; what was expected; what to do. What is proven about
+    contacts is followed by one that shows it, as an entry for a case file.
     """
-    problems = sorted({*check_files(rules)} if rules else {*check_configuration()})
-    print_problems(problems, format_)
-    return 3 if is_broken(problems) else 0
+    proofs = not no_proofs and is_installed()
+    if not no_proofs and not proofs:
+        tell(_NO_SOLVER)
+    chosen = _portal(portal) if portal is not None else None
+    asked = _Asked(proofs=proofs, overlaps=overlaps, facts=_read(chosen) if chosen else None)
+    paths = yaml_files(rules) if rules else [chosen.rules] if chosen else []
+    problems = [*check_files(paths)] if rules else [*check_configuration()]
+    found, undecided = _beyond_shape(paths if paths else _configured_packs(), asked)
+    found += _of_configuration(chosen, asked.facts) if chosen and asked.facts else []
+    if asked.facts is not None:  # HubSpot's own word on options takes the place of what is known without asking
+        problems = [problem for problem in problems if problem.code != "unknown-option"]
+    ordered = sorted({Finding(problem=problem) for problem in problems} | set(found), key=lambda each: each.problem)
+    _print(ordered, undecided, format_)
+    return 3 if is_broken(each.problem for each in ordered) else 0
 
 
-def check_files(given: tuple[Path, ...]) -> Iterator[Problem]:
+# --- the shape --------------------------------------------------------------------------------------------------------
+
+
+def check_files(given: Sequence[Path]) -> Iterator[Problem]:
     """Give the problems of packs and case files."""
     for path in yaml_files(given):
         yield from load_cases(path)[1] if path.name.endswith("_test.yaml") else load_pack(path)[1]
@@ -43,7 +84,7 @@ def check_configuration() -> Iterator[Problem]:
     yield from every_problem(path)
 
 
-def yaml_files(given: tuple[Path, ...]) -> list[Path]:
+def yaml_files(given: Iterable[Path]) -> list[Path]:
     """Give the files that are named, and the YAML files of the folders that are."""
     files: list[Path] = []
     for path in given:
@@ -55,3 +96,77 @@ def yaml_files(given: tuple[Path, ...]) -> list[Path]:
         else:
             files.append(path)
     return files
+
+
+def _configured_packs() -> list[Path]:
+    path = path_of_config()
+    if not path.exists() and Path("rules").is_dir():
+        return yaml_files((Path("rules"),))
+    return named_packs(path)
+
+
+# --- beyond shape -----------------------------------------------------------------------------------------------------
+
+
+def _beyond_shape(paths: Iterable[Path], asked: _Asked) -> tuple[list[Finding], list[str]]:
+    """Prove packs that are well written, and compare them with the portal."""
+    found: list[Finding] = []
+    undecided: list[str] = []
+    for path in dict.fromkeys(paths):
+        document, problems = read_file(path) if not path.name.endswith("_test.yaml") else (None, [])
+        pack = check_pack(document, problems)[0] if document is not None else None
+        if document is None or pack is None:
+            continue
+        if asked.facts is not None:
+            found += [Finding(problem=problem) for problem in portal_problems(pack, document, asked.facts)]
+        if asked.proofs:
+            findings, open_ = _proven(pack, document, asked)
+            found += findings
+            undecided += [f"{path}: {question}" for question in open_]
+    return found, undecided
+
+
+def _proven(pack: Pack, document: Document, asked: _Asked) -> tuple[Sequence[Finding], Sequence[str]]:
+    facts = asked.facts
+    proof = prove(
+        pack, document, forms=KNOWN_FORMS if facts is None else facts.forms, strict=facts is not None,
+        with_overlaps=asked.overlaps,
+    )  # fmt: skip
+    return proof.findings, proof.undecided
+
+
+def _portal(given: int) -> Portal:
+    config = read_config()
+    return next(portal for portal in config.portals if portal.id == portal_id(config, given))
+
+
+def _read(portal: Portal) -> PortalFacts:
+    hubspot, _ = open_hubspot(portal, store=MemoryBudgetStore())
+    return read_portal(hubspot)
+
+
+def _of_configuration(portal: Portal, facts: PortalFacts) -> list[Finding]:
+    pack, _ = load_pack(portal.rules)
+    place = Place(file=str(path_of_config()))
+    ladder = pack.ladder if pack else tuple(portal.stages)
+    problems = configured_problems(portal.stages, portal.owners.default, ladder, place, facts)
+    return [Finding(problem=problem) for problem in problems]
+
+
+# --- output -----------------------------------------------------------------------------------------------------------
+
+
+def _print(found: Sequence[Finding], undecided: Sequence[str], format_: str) -> None:
+    counts = counted_problems([each.problem for each in found])
+    if format_ == "json":
+        problems = [each.as_json() for each in found]
+        print_json({"version": 1, **counts, "problems": problems, "undecided": list(undecided)})
+        return
+    for each in found:
+        click.echo(str(each.problem))
+        for line in each.witness.splitlines():
+            click.echo(f"  {line}")
+    for question in undecided:
+        click.echo(f"{question}: not proven within the time", err=True)
+    told = {word: number for word, number in counts.items() if number or word != "notes"}
+    click.echo(", ".join(f"{number} {word if number != 1 else word[:-1]}" for word, number in told.items()), err=True)

@@ -18,10 +18,8 @@ import click
 
 from connector.cli.demo_view import Seen, View, row_of, summary
 from connector.cli.options import common, tell
+from connector.cli.practice import set_up_practice
 from connector.errors import StagekeeperError
-from connector.hubspot.budget import CallBudget, Limits, MemoryBudgetStore
-from connector.hubspot.client import HubSpotPortal
-from connector.hubspot.setup import set_up
 from connector.moments import system_clock
 from connector.rulebook.shipped import shipped_packs
 from connector.sandbox import Sandbox, SandboxOptions
@@ -37,7 +35,7 @@ _QUIET_S = 10.0
 _CONFIG = """version: 1
 database: sqlite:///demo.db
 server: {{bind: "127.0.0.1:{port}"}}
-worker: {{settle: 500ms}}
+worker: {{settle: 500ms, reconcile_every: never}}
 log: {{format: json, level: info}}
 portals:
   - id: 4242
@@ -82,7 +80,7 @@ def command(seconds: int, forever: bool, pack: str, port: int, seed: int) -> Non
     with tempfile.TemporaryDirectory(prefix="stagekeeper-demo-") as folder, Sandbox(options) as sandbox:
         config = Path(folder, "config.yaml")
         config.write_text(_CONFIG.format(port=port, hubspot=sandbox.address, rules=packs[pack]), encoding="utf-8")
-        made = _set_up(sandbox)
+        made = set_up_practice(sandbox)
         with _serving(config, port):
             tell(f"practice HubSpot {sandbox.address} · {made} properties made · pack {pack}")
             tell(f"web page http://127.0.0.1:{port}/")
@@ -98,17 +96,6 @@ def _free_port(wanted: int) -> int:
                 probe.bind(("127.0.0.1", port))
                 return int(probe.getsockname()[1])
     raise DemoFailed("no port is free on this machine; end what listens there, or name one with --port")
-
-
-def _set_up(sandbox: Sandbox) -> int:
-    budget = CallBudget(
-        portal=4242, limits=Limits(calls_per_10s=1_000, calls_per_day=1_000_000, reserve=0.0),
-        store=MemoryBudgetStore(), clock=system_clock,
-    )  # fmt: skip
-    hubspot = HubSpotPortal(
-        portal=4242, access_token="pat-sandbox", api_url=sandbox.address, budget=budget, clock=system_clock  # noqa: S106
-    )
-    return sum(step.outcome == "made" for step in set_up(hubspot))
 
 
 @contextlib.contextmanager
@@ -138,7 +125,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) ->
 
 def _is_ready(port: int) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:  # nosec B310 - http
             return bool(answer.status == 200)
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return False

@@ -9,11 +9,12 @@ import click
 
 from connector.cli.options import common, output, portal_id, read_config, tell
 from connector.cli.render import print_json
-from connector.erasure import Receipt, count_person, erase_when_free
+from connector.erasure import count_person, erase_when_free
 from connector.errors import Refused, UsageError
 from connector.hubspot.records import is_id
-from connector.moments import system_clock, write_moment
-from connector.store.engine import open_database
+from connector.moments import write_moment
+from connector.receipts import Receipt
+from connector.store.engine import clock_of, open_database
 
 _ROWS = {"events": "event", "waiting": "waiting row", "contacts": "contact", "records": "record", "effects": "effect"}
 
@@ -40,7 +41,7 @@ def command(contact: str, portal: int | None, yes: bool, format_: str) -> None:
     engine = open_database(config.database)
     if not yes:
         _ask(portal, contact, count_person(engine, portal, contact))
-    receipt = erase_when_free(engine, portal, contact, reason="asked", clock=system_clock, sleep=time.sleep)
+    receipt = erase_when_free(engine, portal, contact, reason="asked", clock=clock_of(engine), sleep=time.sleep)
     if format_ == "json":
         print_json({"version": 1, "receipt": _as_data(receipt)})
         return

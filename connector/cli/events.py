@@ -8,8 +8,8 @@ from connector.cli.options import common, output, portal_id, read_config
 from connector.cli.render import print_json, print_table
 from connector.errors import UsageError
 from connector.inbox import Inbox
-from connector.moments import system_clock, write_moment
-from connector.store.engine import open_database
+from connector.moments import write_moment
+from connector.store.engine import clock_of, open_database
 from connector.waitinglist import WaitingRow
 
 _COLUMNS = ("portal", "contact", "due", "attempts", "dead_at", "last_error")
@@ -95,7 +95,8 @@ def drop(contact: str | None, portal: int | None, everything: bool, format_: str
 
 
 def _inbox() -> Inbox:
-    return Inbox(open_database(read_config().database), system_clock)
+    engine = open_database(read_config().database)
+    return Inbox(engine, clock_of(engine))
 
 
 def _chosen(contact: str | None, portal: int | None, everything: bool) -> int | None:

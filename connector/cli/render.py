@@ -29,19 +29,7 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, ti
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
-def print_problems(problems: Sequence[Problem], format_: str) -> None:
-    """Print problems, one a line, with a count at the end; or as data."""
-    errors = sum(problem.severity == "error" for problem in problems)
-    warnings = len(problems) - errors
-    if format_ == "json":
-        found = [problem.as_json() for problem in problems]
-        print_json({"version": 1, "errors": errors, "warnings": warnings, "problems": found})
-        return
-    for problem in problems:
-        click.echo(str(problem))
-    counted = [_counted(errors, "error"), _counted(warnings, "warning")]
-    click.echo(", ".join(counted), err=True)
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def counted_problems(problems: Iterable[Problem]) -> dict[str, int]:
+    """Count problems by how severe they are."""
+    found = [problem.severity for problem in problems]
+    return {f"{severity}s": found.count(severity) for severity in ("error", "warning", "note")}

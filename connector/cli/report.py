@@ -10,14 +10,17 @@ import click
 from connector.cli.options import common, output, portal_id, read_config, tell
 from connector.cli.progress import ProgressBar
 from connector.cli.render import print_json, print_table
+from connector.cli.shadow_view import COLUMNS, LISTED_COLUMNS, listed_rows, print_agreement, rows_of
 from connector.config import Config
-from connector.errors import FilesInvalid
+from connector.errors import FilesInvalid, UsageError
 from connector.forecast import Line, Sum
 from connector.moments import system_clock, write_moment
 from connector.problems import is_broken
 from connector.reporting import PortalForecast, PortalRules, forecast_of, rates_of, rules_of
+from connector.rollout.run import pack_of
 from connector.rulebook.checking import load_pack
 from connector.services import open_services
+from connector.shadowing import agreement_of
 from connector.store.engine import open_database
 from connector.tally import Rate, Rates
 from connector.telemetry import build_metrics
@@ -117,6 +120,36 @@ def rules(portal: int | None, format_: str) -> None:
         _print_numbers(("rule", "stage", "contacts", "share", "because"), texts, numbers=(2, 3))
     if found.by_other_version:
         tell(f"{found.by_other_version} of {found.contacts} contacts were decided by another version of the pack")
+
+
+@command.command("shadow")
+@_PORTAL
+@click.option("--contacts", "listed", is_flag=True, help="List the contacts about whom the two differ now.")
+@output("csv")
+@common
+def shadow(portal: int | None, listed: bool, format_: str) -> None:
+    """Say how the candidate pack (`shadow:` of the portal) agrees with the live one, and wherein it does not.
+
+    Of each contact the last decision counts: stage, status, and the values that are set. What was due by one of the two
+    alone (tasks, deals) is summed over all decisions since the candidate began. What HubSpot holds does not count: that
+    follows the live pack alone.
+    """
+    config, portal = _begin(portal)
+    settings = config.portal(portal)
+    if settings is None or settings.shadow is None:
+        cure = "name a candidate pack in the configuration, as in `shadow: rules/candidate.yaml`"
+        raise UsageError(f"portal {portal} has no `shadow`; {cure}")
+    live, candidate = pack_of(settings.rules), pack_of(settings.shadow)
+    with ProgressBar() as progress:
+        found = agreement_of(open_database(config.database), portal, candidate.hash, progress)
+    if format_ == "json":
+        packs = {"pack": live.name, "pack_hash": live.hash}
+        other = {"candidate": candidate.name, "candidate_hash": candidate.hash}
+        print_json({**_head("shadow", portal), **packs, **other, **found.as_data(listed=listed)})
+    elif format_ == "csv":
+        _print_csv(*((LISTED_COLUMNS, listed_rows(found.listed())) if listed else (COLUMNS, rows_of(found))))
+    else:
+        print_agreement(found, live, candidate, portal=portal, listed=listed)
 
 
 def _begin(portal: int | None) -> tuple[Config, int]:

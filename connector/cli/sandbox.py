@@ -1,9 +1,12 @@
 """`stagekeeper sandbox`: the practice HubSpot alone."""
 
+from functools import partial
+
 import click
 
 from connector.cli.options import common, tell
-from connector.sandbox import SandboxOptions, run
+from connector.cli.practice import settle_practice
+from connector.sandbox import Sandbox, SandboxOptions, run
 
 
 @click.command("sandbox")
@@ -17,12 +20,17 @@ from connector.sandbox import SandboxOptions, run
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed invents the same people.")
 @click.option("--latency-ms", type=click.IntRange(0), default=0, show_default=True, help="How long each call takes.")
 @click.option("--calls-per-10s", type=click.IntRange(1), help="Rate limit; none by default.")
+@click.option("--prepared", is_flag=True, help="With Stagekeeper's properties made, and filled in for its people.")
 @common
-def command(**given: object) -> None:
+def command(*, prepared: bool, contacts: int, seed: int, **given: object) -> None:
     """Run a practice HubSpot on this machine: contacts, companies, deals, tasks, webhooks, limits and faults.
 
     Point a portal's `api_url` at it. It is controlled under /sandbox/, as in /sandbox/state and /sandbox/faults.
     """
-    options = SandboxOptions(**given)  # type: ignore[arg-type]
+    options = SandboxOptions(contacts=0 if prepared else contacts, seed=seed, **given)  # type: ignore[arg-type]
     tell(f"practice HubSpot on http://{options.host}:{options.port} (portal {options.portal}); stop it with Ctrl-C")
-    run(options)
+    run(options, prepare=partial(settle_practice, people=contacts, seed=seed) if prepared else _as_it_is)
+
+
+def _as_it_is(_: Sandbox) -> None:
+    """Leave it as it starts: a portal that has never heard of Stagekeeper."""

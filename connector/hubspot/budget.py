@@ -1,26 +1,29 @@
 """The call budget of a portal, in a store that every worker of the portal shares.
 
-Each call asks for its turn before it goes out, one short transaction; what HubSpot's headers said is carried into the
-next one instead of costing its own.
+Each call asks for its turn before it goes out, one short transaction; that it was answered, and what HubSpot's headers
+said, is carried into the next one instead of costing its own.
 """
 
 import threading
-import time
 from collections.abc import Callable, Mapping
-from typing import Protocol, TypeVar
+from dataclasses import replace
+from typing import Protocol, TypeVar, get_args
 
+from connector.errors import DatabaseUnavailable, Stopped
 from connector.hubspot import allowance
-from connector.hubspot.allowance import BudgetState, Limits
+from connector.hubspot.allowance import BudgetState, Heard, Limits
 from connector.hubspot.failure import failure_of
 from connector.hubspot.meaning import Meaning
 from connector.hubspot.paths import CallKind
-from connector.moments import HOUR, Clock
+from connector.moments import Clock
 
 __all__ = ["BudgetState", "BudgetStore", "CallBudget", "Limits", "MemoryBudgetStore"]
 
 T = TypeVar("T")
 
 _LONGEST_TURN_MS = 60_000
+_TOLD_EVERY_MS = 1_000
+_MOST_HEARD = 1_000
 
 
 class BudgetStore(Protocol):
@@ -55,35 +58,63 @@ class CallBudget:
         limits: Limits,
         store: BudgetStore,
         clock: Clock,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] | None = None,
     ) -> None:
         self._portal = portal
         self._limits = limits
+        self._knows_zone = False
         self._store = store
         self._clock = clock
-        self._sleep = sleep
-        self._heard: tuple[Mapping[str, str], int, int] | None = None
+        self._closed = threading.Event()
+        self._sleep = sleep or self._closed.wait
+        self._heard: list[Heard] = []
         self._lock = threading.Lock()
+        # One thread asks for the turn of all, in the order in which they came; the others would only ask in vain.
+        self._queues = {kind: threading.Lock() for kind in get_args(CallKind)}
+
+    @property
+    def time_zone(self) -> str:
+        """Name the time zone in which the portal's days are counted."""
+        return self._limits.time_zone
+
+    def count_days_in(self, time_zone: str) -> None:
+        """Count the day as HubSpot does: in the time zone of the account, as the account itself names it."""
+        if allowance.is_time_zone(time_zone):
+            self._limits = replace(self._limits, time_zone=time_zone)
+            self._knows_zone = True
 
     def wait_for_turn(self, kind: CallKind = "call") -> float:
         """Wait until a call may go out and count it; give the seconds waited.
 
         Raises PortalTrouble when the turn is further away than a call should wait: the day's calls are used up.
+        Raises Stopped when the process ends meanwhile.
         """
-        waited = 0
-        while wait := self._take(kind):
-            if wait > _LONGEST_TURN_MS:
-                raise self._trouble(wait)
-            self._sleep(wait / 1_000)
-            waited += wait
-        return waited / 1_000
+        asked = self._clock()
+        with self._queues[kind]:
+            while wait := self._take(kind):
+                if wait > _LONGEST_TURN_MS:
+                    raise self._trouble(wait)
+                # Not in one go: what was answered meanwhile is told to the other workers each time.
+                self.pause(min(wait, _TOLD_EVERY_MS) / 1_000)
+        return max(self._clock() - asked, 0) / 1_000
 
-    def hear(self, headers: Mapping[str, str], *, sent: int) -> None:
-        """Remember what HubSpot's headers say is left, for the next turn."""
+    def pause(self, seconds: float) -> None:
+        """Sleep, but no longer than the process has; raises Stopped when it ends."""
+        if not self._closed.is_set():
+            self._sleep(seconds)
+        self._check()
+
+    def close(self) -> None:
+        """Let no further call out; whoever waits for a turn is told at once, by Stopped."""
+        self._closed.set()
+
+    def hear(self, headers: Mapping[str, str], *, sent: int, kind: CallKind = "call", refused: bool = False) -> None:
+        """Remember that a call has come to its end and what HubSpot's headers say is left, for the next turn."""
         said = {name: value for name, value in headers.items() if name.lower().startswith("x-hubspot-ratelimit")}
-        if said:
-            with self._lock:
-                self._heard = (said, self._clock(), sent)
+        heard = Heard(kind=kind, sent=sent, at=self._clock(), headers=said, refused=refused)
+        with self._lock:
+            self._heard.append(heard)
+            self._limits = allowance.corrected(self._limits, said) if said else self._limits
 
     def block(self, wait_ms: int) -> None:
         """Let no worker of the portal call for so long."""
@@ -91,14 +122,11 @@ class CallBudget:
         self._store.change(self._portal, lambda state: (allowance.block(state, until), None))
 
     def end_day(self) -> int:
-        """Let no worker call until HubSpot counts anew, and give that moment.
-
-        An hour at most: the account's midnight may not be where the configuration has it.
-        """
+        """Let no worker call until HubSpot counts anew, and give that moment."""
         now = self._clock()
-        wait = min(allowance.day_ends(now, self._limits.time_zone) - now, HOUR)
-        self.block(wait)
-        return now + wait
+        until = allowance.day_parked(now, self._limits.time_zone, is_known=self._knows_zone)
+        self.block(until - now)
+        return until
 
     def left(self) -> Mapping[str, int]:
         """Count the calls left in the window and on the day."""
@@ -107,17 +135,30 @@ class CallBudget:
             self._portal, lambda state: (state, allowance.calls_left(state, self._limits, now=now))
         )
 
+    def state(self) -> BudgetState:
+        """Give what has gone out lately, as far as HubSpot's answers have told."""
+        return self._store.change(self._portal, lambda state: (state, state))
+
     def _take(self, kind: CallKind) -> int:
+        self._check()
         with self._lock:
-            heard, self._heard = self._heard, None
+            heard, self._heard = self._heard, []
 
         def update(state: BudgetState) -> tuple[BudgetState, int]:
-            if heard:
-                headers, then, sent = heard
-                state = allowance.learn(state, self._limits, headers, now=then, sent=sent)
+            for one in heard:
+                state = allowance.learn(state, self._limits, one)
             return allowance.take(state, self._limits, now=self._clock(), kind=kind)
 
-        return self._store.change(self._portal, update)
+        try:
+            return self._store.change(self._portal, update)
+        except DatabaseUnavailable:
+            with self._lock:
+                self._heard = [*heard, *self._heard][-_MOST_HEARD:]
+            raise
+
+    def _check(self) -> None:
+        if self._closed.is_set():
+            raise Stopped
 
     def _trouble(self, wait: int) -> Exception:
         now = self._clock()

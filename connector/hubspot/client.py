@@ -4,11 +4,11 @@ Every method may raise HubSpotError, and PortalTrouble (one of them) when the po
 are text. Batches report on each record by its id and lose nothing that was settled when a later call fails.
 """
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 from connector.hubspot.batch import Record
 from connector.hubspot.budget import CallBudget
+from connector.hubspot.changes import ChangedPage, changes_after, newest_change
 from connector.hubspot.companies import Companies
 from connector.hubspot.contacts import Contacts
 from connector.hubspot.deals import Deals
@@ -16,7 +16,7 @@ from connector.hubspot.failure import HubSpotError
 from connector.hubspot.meaning import unclear
 from connector.hubspot.official import Official
 from connector.hubspot.owners import Owners
-from connector.hubspot.paths import ACCOUNT, PLAIN_VERSION
+from connector.hubspot.paths import ACCOUNT, PLAIN_VERSION, TOKEN_INFO
 from connector.hubspot.properties import Properties
 from connector.hubspot.retries import Patience
 from connector.hubspot.tasks import Tasks
@@ -37,7 +37,7 @@ class HubSpotPortal:
         clock: Clock,
         api_version: str = PLAIN_VERSION,
         timeout_s: tuple[float, float] = (3.05, 10.0),
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
         on_call: Callable[[CallSeen], None] | None = None,
         trust_env: bool = False,
     ) -> None:
@@ -54,7 +54,7 @@ class HubSpotPortal:
             on_call=on_call,
             trust_env=trust_env,
         )
-        official = Official(self._transport)
+        self._official = official = Official(self._transport)
         self.contacts = Contacts(official, self._transport)
         self.companies = Companies(official)
         self.deals = Deals(official)
@@ -71,6 +71,43 @@ class HubSpotPortal:
         if not isinstance(answer.body, dict):
             raise HubSpotError(meaning=unclear("the answer is no account", status=answer.status))
         return answer.body
+
+    def token_info(self) -> Record:
+        """Tell what the token of a private or static app is: `hubId`, `appId` and its `scopes`; it needs none itself.
+
+        Other kinds of tokens are unknown there (404). The token travels in the body, to where it travels anyway.
+        https://developers.hubspot.com/docs/api/private-apps
+        """
+        answer = self._transport.send("POST", TOKEN_INFO, body={"tokenKey": self._transport.token()})
+        if not isinstance(answer.body, dict):
+            raise HubSpotError(meaning=unclear("the answer tells nothing of the token", status=answer.status))
+        return answer.body
+
+    def look_into(self, place: str) -> None:
+        """Read one record of a place such as `objects/contacts` and forget it: whoever may not read gets 403."""
+        self._transport.send("GET", f"/crm/v3/{place}", query=(("limit", "1"),))
+
+    @property
+    def clock_ahead_ms(self) -> int | None:
+        """Give how far HubSpot's clock was ahead of ours at the latest answer; None before one that was dated."""
+        return self._transport.clock_ahead_ms
+
+    def changes_after(self, kind: str, moment: int, properties: Iterable[str]) -> Iterator[ChangedPage]:
+        """Search the contacts, companies or deals changed after a moment of HubSpot's clock, none skipped."""
+        return changes_after(self._official, kind, moment, properties)
+
+    def newest_change(self, kind: str) -> int | None:
+        """Give the moment of the newest change of all contacts, companies or deals, by HubSpot's clock."""
+        return newest_change(self._official, kind)
+
+    def do_nothing(self, place: str) -> None:
+        """Send an empty batch to a place such as `contacts/batch/update`; raises HubSpotError, as any call does."""
+        self._transport.send("POST", f"/crm/v3/objects/{place}", body={"inputs": []})
+
+    @property
+    def is_making(self) -> bool:
+        """Ask whether a call is under way of which it is not known yet what it has made."""
+        return self._transport.is_making
 
     def close(self) -> None:
         """Close the connections."""

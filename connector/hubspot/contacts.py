@@ -1,4 +1,4 @@
-"""Contacts: read by the hundred, changed by the hundred, listed, searched, forgotten.
+"""Contacts: read by the hundred, changed by the hundred, listed, forgotten.
 
 https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide
 """
@@ -15,8 +15,8 @@ from connector.hubspot.records import is_id, read_records, record_id, update_rec
 from connector.hubspot.transport import Answer, Transport
 
 _KIND = "contacts"
+_ID = "hs_object_id"
 _LONGEST_QUERY = 4_000
-_SEARCH_PAGE = 200
 
 
 class Contacts:
@@ -36,7 +36,7 @@ class Contacts:
             return None
         names, histories = sorted(set(properties)), sorted(set(history))
         fits = sum(map(len, (*names, *histories))) < _LONGEST_QUERY
-        options = {"properties": [",".join(names)]} if fits and names else {"properties": ["hs_object_id"]}
+        options = {"properties": [",".join(names)]} if fits and names else {"properties": [_ID]}
         if fits and histories:
             options["properties_with_history"] = [",".join(histories)]
         try:
@@ -49,29 +49,23 @@ class Contacts:
             return record
         return self._only(record_id(record), names, histories)
 
+    def in_bin(self, ids: Iterable[str]) -> frozenset[str]:
+        """Name those that were deleted and could be restored; HubSpot keeps them for 90 days.
+
+        https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/batch
+        """
+        answer = read_records(self._official, _KIND, ids, (_ID,), archived=True)
+        return frozenset(contact for contact, record in answer.found.items() if record.get("archived") is not False)
+
     def update(self, changes: Mapping[str, Mapping[str, str]]) -> BatchAnswer:
         """Set properties, by contact; `found` is what HubSpot then holds, which is not always what was asked."""
         return update_records(self._official, _KIND, changes)
-
-    def changed_since(self, moment: int, properties: Iterable[str]) -> Iterator[Record]:
-        """Search the contacts changed at or after a moment, in the order of their ids, each once.
-
-        Each page asks for ids beyond the last one, so that the cap of 10,000 results a query is never met.
-        """
-        names = sorted(set(properties))
-        last = 0
-        while True:
-            page = [record for record in self._search(moment, last, names) if int(record_id(record)) > last]
-            if not page:
-                return
-            yield from page
-            last = max(int(record_id(record)) for record in page)
 
     def all(self, properties: Iterable[str], *, page_size: int = 100) -> Iterator[Record]:
         """List all contacts, page by page; nothing but a page is held."""
         names = sorted(set(properties))
         fits = sum(map(len, names)) < _LONGEST_QUERY
-        asked = ",".join(names) if fits and names else "hs_object_id"
+        asked = ",".join(names) if fits and names else _ID
         after: str | None = None
         while True:
             options = {"after": after} if after else {}
@@ -83,6 +77,12 @@ class Contacts:
             if not following or following == after:
                 return
             after = following
+
+    def count(self) -> int:
+        """Give about how many contacts there are: by the index, which lags behind by moments."""
+        answer = self._official.call("crm.contacts.search_api.do_search", {"limit": 1, "properties": [_ID]})
+        total = answer.body.get("total") if isinstance(answer.body, dict) else None
+        return total if isinstance(total, int) else 0
 
     def gdpr_delete(self, contact: str) -> None:
         """Erase a contact for good; one that is gone already is erased."""
@@ -99,19 +99,6 @@ class Contacts:
         """
         path = UNSUBSCRIBE_ALL.replace("{email}", quote(email.strip(), safe=""))
         self._transport.send("POST", path, query=(("channel", "EMAIL"),))
-
-    def _search(self, moment: int, last: int, names: list[str]) -> list[Record]:
-        filters = [
-            {"propertyName": "lastmodifieddate", "operator": "GTE", "value": str(moment)},
-            {"propertyName": "hs_object_id", "operator": "GT", "value": str(last)},
-        ]
-        body = {
-            "filterGroups": [{"filters": filters}],
-            "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
-            "properties": names,
-            "limit": _SEARCH_PAGE,
-        }
-        return _page(self._official.call("crm.contacts.search_api.do_search", body))[0]
 
     def _in_full(self, page: list[Record], names: list[str]) -> Iterator[Record]:
         """Read the contacts of a page again, with more properties than an address can carry."""

@@ -3,7 +3,7 @@
 https://developers.hubspot.com/docs/api-reference/crm-deals-v3/guide
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from connector.hubspot.associations import read_associations
@@ -37,13 +37,17 @@ class Deals:
         """Give the deals of each contact; every contact asked for is in the answer."""
         return read_associations(self._official, "contacts", "deals", ids)
 
+    def contacts_of(self, ids: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
+        """Give the contacts of each deal; every deal asked for is in the answer."""
+        return read_associations(self._official, "deals", "contacts", ids)
+
     def read(self, ids: Iterable[str], properties: Iterable[str]) -> BatchAnswer:
         """Read deals as they are now."""
         return read_records(self._official, "deals", ids, properties)
 
-    def create(self, inputs: Sequence[DealInput]) -> CreateAnswer:
+    def create(self, inputs: Sequence[DealInput], *, before: Callable[[], None] | None = None) -> CreateAnswer:
         """Open deals; by the portal's settings HubSpot itself may then move their contacts' stage."""
-        return create_records(self._official, "deals", (_new(each) for each in inputs))
+        return create_records(self._official, "deals", (_new(each) for each in inputs), before=before)
 
     def marked(self, contacts: Iterable[str]) -> Mapping[str, Mapping[str, str]]:
         """Give for each contact the deals that Stagekeeper opened, as marker to deal id."""

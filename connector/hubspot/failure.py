@@ -39,9 +39,7 @@ def concerns_portal(meaning: Meaning) -> bool:
 
 def failure_of(meaning: Meaning, *, portal: int, endpoint: str, now: int, until: int | None = None) -> HubSpotError:
     """Make the exception that a meaning calls for."""
-    found = f"HubSpot portal {portal}: {endpoint}: {meaning}"
-    if meaning.correlation_id:
-        found = f"{found} (correlation id {meaning.correlation_id})"
+    found = f"HubSpot portal {portal}: {endpoint}: {meaning.traced()}"
     if not concerns_portal(meaning):
         return HubSpotError(found, meaning=meaning)
     if meaning.kind == "migrating":

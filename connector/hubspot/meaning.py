@@ -52,6 +52,7 @@ _BY_CATEGORY: Mapping[str, tuple[Kind, int]] = {
     "INTERNAL_ERROR": ("unavailable", 500),
 }
 _EMAIL = re.compile(r"[^\s<>\"'(),;:]{1,64}(?:@|%40)[^\s<>\"'(),;:]{1,64}")
+_WORD = re.compile(r"[\w.:/+-]{1,200}")
 _LONG_NUMBER = re.compile(r"\+?\d[\d ()./-]{6,}\d")
 _QUOTED = re.compile(r"\"[^\"]*\"?|'[^']*'")
 _EXISTING = re.compile(r"Existing ID:\s*(\d{1,20})", re.IGNORECASE)
@@ -100,6 +101,10 @@ class Meaning:
     def may_have_happened(self) -> bool:
         """Ask whether HubSpot may have done what was asked: only then can a repeat do it twice."""
         return self.kind in ("done", "partly", "unavailable", "unclear")
+
+    def traced(self) -> str:
+        """Write it with HubSpot's id of the answer, by which its support finds it."""
+        return f"{self} (correlation id {self.correlation_id})" if self.correlation_id else str(self)
 
     def __str__(self) -> str:
         label = " ".join(str(part) for part in (self.status or "", self.category or self.policy) if part)
@@ -164,7 +169,7 @@ def _kind(status: int, body: object) -> Kind:
 
 
 def _item(error: Mapping[str, object]) -> Meaning:
-    category = _text(error.get("category")) or _text(error.get("errorType"))
+    category = _word(error.get("category")) or _word(error.get("errorType"))
     kind, status = _BY_CATEGORY.get(category, ("invalid", 400))
     meaning = _described(kind, status, error)
     policy = _policy(error) if kind == "limited" else ""
@@ -179,13 +184,13 @@ def _described(kind: Kind, status: int, fields: Mapping[str, object]) -> Meaning
     return Meaning(
         kind=kind,
         status=status,
-        category=_text(fields.get("category")) or _text(fields.get("errorType")),
-        subcategory=_text(fields.get("subCategory")),
+        category=_word(fields.get("category")) or _word(fields.get("errorType")),
+        subcategory=_word(fields.get("subCategory")),
         message=_short(text),
         codes=_codes(errors, text),
         ids=_names([*_from(contexts, "ids", "id", "fromObjectId"), *_ids_in(text)]),
         traces=_names(_from(contexts, "objectWriteTraceId")),
-        scopes=_names(_from(contexts, "requiredGranularScopes", "requiredScopes", "missingScopes")),
+        scopes=_words(_from(contexts, "requiredGranularScopes", "requiredScopes", "missingScopes")),
     )
 
 
@@ -193,15 +198,15 @@ def _codes(errors: Iterable[Mapping[str, object]], message: str) -> tuple[Code, 
     """Gather the reasons from the error list, and from the list that HubSpot hides inside the message."""
     found: dict[str, dict[str, None]] = {}
     for error in errors:
-        name = _text(error.get("code"))
+        name = _word(error.get("code"))
         if name:
             context = _dict(error.get("context"))
             found.setdefault(name, {}).update(dict.fromkeys(_from([context], "propertyName", "propertyNames")))
     for entry in _hidden(message):
-        name = _text(entry.get("error"))
+        name = _word(entry.get("error"))
         if name:
             found.setdefault(name, {}).update(dict.fromkeys(_texts(entry.get("name"))))
-    return tuple(Code(name=name, properties=_names(names)) for name, names in found.items())
+    return tuple(Code(name=name, properties=_words(names)) for name, names in found.items())
 
 
 def _hidden(message: str) -> list[dict[str, object]]:
@@ -249,7 +254,8 @@ def _plain(status: int, body: object, headers: Mapping[str, str]) -> str:
     if 300 <= status < 400:
         return "redirected; redirects are not followed: `api_url` should be the final address"
     if body is BROKEN:
-        return f"a page ({_text(headers.get('content-type')) or 'unknown type'}) came where JSON was expected"
+        kind = _word(headers.get("content-type", "").partition(";")[0]) or "unknown type"
+        return f"a page ({kind}) came where JSON was expected"
     return ""
 
 
@@ -265,7 +271,7 @@ def _short(message: str) -> str:
 
 
 def _correlation(headers: Mapping[str, str], fields: Mapping[str, object]) -> str:
-    return _text(headers.get("x-hubspot-correlation-id")) or _text(fields.get("correlationId"))
+    return _word(headers.get("x-hubspot-correlation-id")) or _word(fields.get("correlationId"))
 
 
 def _errors(fields: Mapping[str, object]) -> list[dict[str, object]]:
@@ -297,3 +303,13 @@ def _text(value: object) -> str:
 
 def _names(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(texts))[:_MOST_NAMES]
+
+
+def _word(value: object) -> str:
+    """Read a name that HubSpot gives to something; whatever else stands in its place may be somebody's data."""
+    text = _text(value)
+    return text if _WORD.fullmatch(text) else ""
+
+
+def _words(texts: Iterable[str]) -> tuple[str, ...]:
+    return _names(filter(None, map(_word, texts)))

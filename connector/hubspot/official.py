@@ -69,7 +69,7 @@ class _RestClient:
         **_generated: object,  # headers, time-outs and form fields: the transport has its own
     ) -> Answer:
         """Send what the generated client built."""
-        query = [(name, str(value)) for name, value in query_params or ()]
+        query = [(name, _spelled(value)) for name, value in query_params or ()]
         return self._transport.send(method, url, query=query, body=body)
 
     def GET(self, url: str, **generated: Any) -> Answer:  # noqa: N802  # the generated client's name
@@ -91,3 +91,7 @@ class _RestClient:
     def DELETE(self, url: str, **generated: Any) -> Answer:  # noqa: N802  # the generated client's name
         """Send a DELETE."""
         return self.request("DELETE", url, **generated)
+
+
+def _spelled(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -51,7 +51,9 @@ class Owners:
             fields = body if isinstance(body, dict) else {}
             results = fields.get("results")
             yield from (each for each in (results if isinstance(results, list) else ()) if isinstance(each, dict))
-            following = str(((fields.get("paging") or {}).get("next") or {}).get("after") or "")
+            paging = fields.get("paging")
+            coming = paging.get("next") if isinstance(paging, dict) else None
+            following = str(coming.get("after") or "") if isinstance(coming, dict) else ""
             if not following or following == after:
                 return
             after = following

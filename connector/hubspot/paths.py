@@ -10,9 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-CallKind = Literal["call", "search"]
+CallKind = Literal["call", "search", "exempt"]
+"""Which limits a call counts for; exempt: the day's only."""
 
 ACCOUNT = "/account-info/v3/details"
+TOKEN_INFO = "/oauth/v2/private-apps/get/access-token-info"  # noqa: S105  # a path
 UNSUBSCRIBE_ALL = "/communication-preferences/v4/statuses/{email}/unsubscribe-all"
 PLAIN_VERSION = "v3"
 
@@ -38,6 +40,7 @@ _REPEATABLE_POSTS = (
     "/crm/properties/{type}",
     "/crm/properties/{type}/groups",
     "/communication-preferences/statuses/{id}/unsubscribe-all",
+    TOKEN_INFO,
 )
 _OTHERS = (
     "/crm/objects/{type}",
@@ -73,8 +76,18 @@ def endpoint_of(method: str, path: str) -> Endpoint:
     return Endpoint(
         name=f"{method} {name}",
         repeatable=method != "POST" or template in _REPEATABLE_POSTS,
-        kind="search" if template.endswith("/search") else "call",
+        kind=_kind(template),
     )
+
+
+def _kind(template: str) -> CallKind:
+    """Tell which limits count a call; batches of associations are exempt from that of ten seconds.
+
+    https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
+    """
+    if template.startswith("/crm/associations/"):
+        return "exempt"
+    return "search" if template.endswith("/search") else "call"
 
 
 def dated(path: str, version: str) -> str:

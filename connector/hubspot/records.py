@@ -3,7 +3,7 @@
 https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/batch
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from connector.hubspot.batch import MOST_INPUTS, BatchAnswer, Job, Record, run_batch
@@ -49,15 +49,16 @@ def is_id(text: str) -> bool:
 
 
 def read_records(
-    official: Official, kind: str, ids: Iterable[str], properties: Iterable[str], history: Iterable[str] = ()
-) -> BatchAnswer:
-    """Read records by id, with these properties and the history of those."""
+    official: Official, kind: str, ids: Iterable[str], properties: Iterable[str], history: Iterable[str] = (),
+    *, archived: bool = False,
+) -> BatchAnswer:  # fmt: skip
+    """Read records by id, with these properties and the history of those; `archived`: of the recycle bin only."""
     wanted = list(dict.fromkeys(ids))
     names, histories = sorted(set(properties)), sorted(set(history))
 
     def send(chunk: Sequence[str]) -> Answer:
         body = {"inputs": [{"id": each} for each in chunk], "properties": names, "propertiesWithHistory": histories}
-        return official.call(f"{_BATCH_APIS[kind]}.read", body)
+        return official.call(f"{_BATCH_APIS[kind]}.read", body, **({"archived": True} if archived else {}))
 
     size = MOST_WITH_HISTORY if histories else MOST_INPUTS
     settled = run_batch((each for each in wanted if is_id(each)), Job(send=send, name_of=record_id), size=size)
@@ -82,11 +83,18 @@ def update_records(official: Official, kind: str, changes: Mapping[str, Mapping[
     )
 
 
-def create_records(official: Official, kind: str, records: Iterable[NewRecord]) -> CreateAnswer:
-    """Make records, each with its marker; what may have been made and what surely was not are kept apart."""
+def create_records(
+    official: Official, kind: str, records: Iterable[NewRecord], *, before: Callable[[], None] | None = None
+) -> CreateAnswer:
+    """Make records, each with its marker; what may have been made and what surely was not are kept apart.
+
+    `before` is called ahead of every call to HubSpot; what it raises ends the making.
+    """
     wanted = {record.key: record for record in records}
 
     def send(chunk: Sequence[str]) -> Answer:
+        if before is not None:
+            before()
         inputs = [_create_input(wanted[key]) for key in chunk]
         answer = official.call(f"{_BATCH_APIS[kind]}.create", {"inputs": inputs})
         return _named_alone(answer, chunk)

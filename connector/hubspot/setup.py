@@ -32,9 +32,10 @@ class SetupStep:
     text: str
 
 
-def set_up(portal: HubSpotPortal) -> Iterator[SetupStep]:
-    """Make what is missing, one step at a time, and tell of each."""
-    for definitions in (CONTACT_PROPERTIES, *((marker,) for marker in MARKERS)):
+def set_up(portal: HubSpotPortal, *, with_deals: bool = True) -> Iterator[SetupStep]:
+    """Make what is missing, one step at a time, and tell of each; on deals only where some are to be opened."""
+    markers = [marker for marker in MARKERS if with_deals or marker.object_type != "deals"]
+    for definitions in (CONTACT_PROPERTIES, *((marker,) for marker in markers)):
         object_type = definitions[0].object_type
         step = _group(portal.properties, object_type)
         yield step
@@ -97,7 +98,7 @@ def _options(properties: Properties, wanted: Definition, there: Record) -> Setup
 
 
 def _missing(wanted: Definition, there: Record) -> list[tuple[str, str]]:
-    values = {each.get("value") for each in _held(there)}
+    values = {str(each.get("value")) for each in _held(there)}
     return [(value, label) for value, label in wanted.options if value not in values]
 
 

@@ -3,7 +3,7 @@
 https://developers.hubspot.com/docs/api-reference/crm-tasks-v3/guide
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from connector.hubspot.batch import BatchAnswer
@@ -29,9 +29,9 @@ class Tasks:
     def __init__(self, official: Official) -> None:
         self._official = official
 
-    def create(self, inputs: Sequence[TaskInput]) -> CreateAnswer:
-        """Make tasks, each for a contact."""
-        return create_records(self._official, "tasks", (_new(each) for each in inputs))
+    def create(self, inputs: Sequence[TaskInput], *, before: Callable[[], None] | None = None) -> CreateAnswer:
+        """Make tasks, each for a contact; `before` is called ahead of every call."""
+        return create_records(self._official, "tasks", (_new(each) for each in inputs), before=before)
 
     def marked(self, contacts: Iterable[str]) -> Mapping[str, Mapping[str, str]]:
         """Give for each contact the tasks that Stagekeeper made, as marker to task id."""

@@ -5,10 +5,11 @@ not repeatable goes out again only when HubSpot has provably not done it: refuse
 fresh token may cure; never after a time-out, a reset or a 5xx.
 """
 
+import contextlib
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 
 import orjson
@@ -29,7 +30,7 @@ from connector.moments import Clock
 TOO_LARGE = 64 * 1024 * 1024
 _CHUNK = 64 * 1024
 _CONNECTIONS = 32
-_TEN_SECONDS_MS = 10_000
+_SECOND_MS = 1_000
 
 _log = structlog.get_logger()
 
@@ -81,7 +82,7 @@ class Transport:
         clock: Clock,
         api_version: str = PLAIN_VERSION,
         patience: Patience | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
         on_call: Callable[[CallSeen], None] | None = None,
         trust_env: bool = False,
     ) -> None:
@@ -92,11 +93,14 @@ class Transport:
         self._clock = clock
         self._version = api_version
         self._patience = patience or Patience()
-        self._sleep = sleep
+        self._sleep = sleep or budget.pause
         self._on_call = on_call
         self._trust_env = trust_env
         self._session: requests.Session | None = None
         self._lock = threading.Lock()
+        self._making = 0
+        self.clock_ahead_ms: int | None = None
+        """How far HubSpot's clock was ahead of ours at the latest answer, within a second."""
 
     def send(self, method: str, path: str, *, query: Sequence[tuple[str, str]] = (), body: object = None) -> Answer:
         """Send a call, again when that is safe and of use; raises HubSpotError when it did not go well."""
@@ -121,6 +125,11 @@ class Transport:
             self._tell_failure(failure.meaning, call)
             raise
 
+    @property
+    def is_making(self) -> bool:
+        """Ask whether a call is under way that must not be repeated before it is known what became of it."""
+        return self._making > 0
+
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
         with self._lock:
@@ -133,22 +142,37 @@ class Transport:
         call.waited_s += self._budget.wait_for_turn(call.endpoint.kind)
         sent = self._clock()
         call.started = call.started or sent
-        meaning, status, body = self._exchange(call, token, sent)
+        with self._under_way(call):
+            meaning, status, body = self._exchange(call, token, sent)
         self._tell_seen(call, meaning, sent)
         if meaning.kind in ("done", "partly"):
             return Answer(status=status, body=body, meaning=meaning)
         until = self._heed(meaning)
         raise failure_of(meaning, portal=self._portal, endpoint=call.endpoint.name, now=self._clock(), until=until)
 
+    def token(self) -> str:
+        """Give the access token of now."""
+        return (self._access_token if isinstance(self._access_token, str) else self._access_token()).strip()
+
     def _token(self, call: _Call) -> str:
         """Ask for the token at each try, so that a refreshed one is used at once."""
-        token = self._access_token if isinstance(self._access_token, str) else self._access_token()
-        token = token.strip()
+        token = self.token()
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             meaning = Meaning(kind="unauthorised", message="the access token is empty or malformed; nothing was sent")
             raise failure_of(meaning, portal=self._portal, endpoint=call.endpoint.name, now=self._clock())
         call.tokens.append(token)
         return token
+
+    @contextlib.contextmanager
+    def _under_way(self, call: _Call) -> Iterator[None]:
+        making = 0 if call.endpoint.repeatable else 1
+        with self._lock:
+            self._making += making
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._making -= making
 
     def _exchange(self, call: _Call, token: str, sent: int) -> tuple[Meaning, int, object]:
         try:
@@ -162,14 +186,23 @@ class Transport:
                 allow_redirects=False,
                 stream=True,
             ) as response:
+                self._compare_clocks(response.headers.get("date"), sent)
                 raw = self._read(response, sent)
-                self._budget.hear(response.headers, sent=sent)
+                refused = _is_one_too_many(response.status_code, raw)
+                self._budget.hear(response.headers, sent=sent, kind=call.endpoint.kind, refused=refused)
                 if raw is None:
                     return unclear("the answer was too large or too slow", status=response.status_code), 0, None
                 body = json_of(raw)
                 return meaning_of(response.status_code, response.headers, body), response.status_code, body
         except requests.exceptions.RequestException as error:
+            self._budget.hear({}, sent=sent, kind=call.endpoint.kind)
             return _without_answer(error), 0, None
+
+    def _compare_clocks(self, date: str | None, sent: int) -> None:
+        """Compare the date of an answer with the middle of the time that it took."""
+        with contextlib.suppress(ValueError, TypeError, OverflowError):  # nobody promises that it is readable
+            theirs = round(parsedate_to_datetime(date or "").timestamp() * 1_000)
+            self.clock_ahead_ms = theirs - (sent + self._clock()) // 2
 
     def _read(self, response: requests.Response, sent: int) -> bytes | None:
         """Read the answer within bounds of size and time."""
@@ -200,8 +233,8 @@ class Transport:
         if meaning.policy == "daily":
             return self._budget.end_day()
         if meaning.kind == "limited":
-            own = _TEN_SECONDS_MS if meaning.policy == "ten_secondly" else 1_000
-            self._budget.block(min(max(own, meaning.retry_after_ms or 0), 60_000))
+            # Longer than that a full window makes everybody wait by itself: the budget has learnt that it is full.
+            self._budget.block(min(max(_SECOND_MS, meaning.retry_after_ms or 0), 60_000))
         return None
 
     def _is_worth_another_try(self, state: RetryCallState, call: _Call) -> bool:
@@ -257,6 +290,11 @@ class Transport:
             "properties": meaning.properties[:10],
             "correlation_id": meaning.correlation_id,
         }
+
+
+def _is_one_too_many(status: int, raw: bytes | None) -> bool:
+    """Ask whether the limit of ten seconds refused the call."""
+    return status == 429 and meaning_of(status, {}, json_of(raw or b"")).policy == "ten_secondly"
 
 
 def _headers(token: str, payload: bytes | None) -> dict[str, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, StrictInt
 
 from connector.moments import read_moment
 from connector.problems import Place, Problem, nearest
@@ -29,7 +29,7 @@ class BeforeEntry(Shape):
     stage: Name | None = None
     status: str | None = None
     since: str | None = None
-    done: dict[Name, int] = {}
+    done: dict[Name, StrictInt] = {}
 
 
 class ExpectEntry(Shape):

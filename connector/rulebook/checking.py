@@ -9,6 +9,7 @@ from pathlib import Path
 from connector.problems import Problem, is_broken
 from connector.rulebook.conditions import (
     ALWAYS_YES,
+    OBJECTS,
     Condition,
     ConditionReader,
     FactTest,
@@ -16,6 +17,7 @@ from connector.rulebook.conditions import (
     leaves,
 )
 from connector.rulebook.contradictions import contradictions
+from connector.rulebook.feedback import fed_by_own_writes
 from connector.rulebook.operands import names_setting
 from connector.rulebook.pack import Pack, PackFile
 from connector.rulebook.reading import Document, Path_, read_bytes, read_file
@@ -108,6 +110,7 @@ class _Checker:
         for condition in pack.conditions():
             self.faults.problems.extend(contradictions(condition))
         self._warn_of_the_unreachable(pack)
+        self.faults.problems += fed_by_own_writes(pack, self.file.insist_on)
         if not is_broken(self.faults.problems):  # a condition that could not be read may use any fact
             self._warn_of_unused_facts(pack)
         return pack
@@ -116,7 +119,8 @@ class _Checker:
 
     def _check_names(self) -> None:
         for name in self.file.facts:
-            if name in RESERVED:
+            object_, dot, _ = name.partition(".")
+            if name in RESERVED or (dot and object_ in OBJECTS):  # the property of that name could not be asked for
                 found = f"{name!r} has a meaning of its own"
                 self.faults.report(("facts", name), "reserved-name", found, "rename the fact", at_key=True)
         for name, value in self.file.settings.items():

@@ -15,12 +15,15 @@ from connector.rulebook.operands import OperandError, folded
 from connector.rulebook.operators import Test, make_test
 
 Options = tuple[str, ...]
+Forms = Mapping[tuple[str, str], tuple[Form, Options]]
+"""What properties hold, by object and name: the form, and the options where there are any."""
 LEAVE_IT = "when your portal has that option, leave it"
 
-_FORMS: Mapping[tuple[str, str], tuple[Form, Options]] = {
+KNOWN_FORMS: Forms = {
     **{("contact", one.name): (one.form, tuple(value for value, _ in one.options)) for one in CONTACT_PROPERTIES},
     **{(object_, name): (form, ()) for object_, forms in HUBSPOT_FORMS.items() for name, form in forms.items()},
 }
+"""What is known without asking a portal."""
 _SAMPLES: Mapping[Form, Options] = {
     "number": ("0", "7", "0.5"), "date": ("2026-03-02",), "moment": ("2026-03-02T09:00:00Z",),
 }  # fmt: skip
@@ -33,22 +36,22 @@ _KINDS: Mapping[Form, tuple[str, str]] = {
 }
 
 
-def contradictions(condition: Condition) -> Iterator[Problem]:
-    """Find the tests in a condition that no value of their property can ever meet."""
+def contradictions(condition: Condition, forms: Forms = KNOWN_FORMS, cure: str = LEAVE_IT) -> Iterator[Problem]:
+    """Find the tests in a condition that no value of their property can ever meet; `cure` is for unknown options."""
     for test in tested_properties(condition):
-        form, options = _FORMS.get((test.object, test.property), (None, ()))
+        form, options = forms.get((test.object, test.property), (None, ()))
         samples = options or _SAMPLES.get(form, ()) if form else ()
         if form is None or not samples or test.test.operator == "known":
             continue
         if all(course == ALWAYS[UNKNOWN] for course in _courses(test.test, samples)):
             yield _wrong_type(test, form)
         elif options:
-            yield from (_no_option(test, item, options) for item in _strangers(test.test, options))
+            yield from (_no_option(test, item, options, cure) for item in _strangers(test.test, options))
 
 
-def option_problem(name: str, value: str) -> str | None:
+def option_problem(name: str, value: str, forms: Forms = KNOWN_FORMS) -> str | None:
     """Say which option was probably meant when this one is none of a contact property's; None when it is, or free."""
-    _, options = _FORMS.get(("contact", name), (None, ()))
+    _, options = forms.get(("contact", name), (None, ()))
     parts = value.lstrip(";").split(";")
     unknown = [part for part in parts if part and part not in options] if options else []
     return nearest(unknown[0], options) if unknown else None
@@ -87,7 +90,7 @@ def _wrong_type(test: PropertyTest, form: Form) -> Problem:
     return Problem(place=test.place, code="property-type", found=found, cure=cure)
 
 
-def _no_option(test: PropertyTest, item: object, options: Options) -> Problem:
+def _no_option(test: PropertyTest, item: object, options: Options, cure: str) -> Problem:
     found = f"{test.property!r} has no option {item!r}"
     meant, place = nearest(item, options), test.place
-    return Problem(place=place, code="unknown-option", found=found, expected=meant, cure=LEAVE_IT, severity="warning")
+    return Problem(place=place, code="unknown-option", found=found, expected=meant, cure=cure, severity="warning")

@@ -63,11 +63,44 @@ class Coverage:
         """Give what no case reaches, sorted by place."""
         return sorted([*map(_untested_rule, self._unreached()), *map(_untested_answer, self._unanswered())])
 
+    @property
+    def wanted(self) -> int:
+        """Count what cases ought to reach: every rule, and every answer of every condition and fact."""
+        return len(self.rules) + sum(len(each.wanted) for each in (*self.conditions, *self.facts))
+
+    @property
+    def reached(self) -> int:
+        """Count what they do reach."""
+        answers = sum(len(each.wanted & each.seen) for each in (*self.conditions, *self.facts))
+        return sum(rule.cases > 0 for rule in self.rules) + answers
+
     def _unreached(self) -> Iterator[RuleReach]:
         return (rule for rule in self.rules if not rule.cases)
 
     def _unanswered(self) -> Iterator[AnswerReach]:
         return (each for each in (*self.conditions, *self.facts) if each.missing)
+
+
+def applied_rules(rulebook: Rulebook, case: Case, seen: Seen) -> frozenset[str]:
+    """Name the rules of all sections that have won or whose consequence is due in a case."""
+    judgement, _ = rulebook.judge(case.subject, Known(case.stage, case.status, case.since), case.now or 0)
+    there = {(section, rule.id) for section in _SECTIONS for rule in getattr(rulebook.pack, section)}
+    return frozenset(id_ for section, id_ in _applied(judgement, seen) if (section, id_) in there)
+
+
+def _applied(judgement: Judgement, seen: Seen) -> Iterator[Key]:
+    """Give the rules that have applied; a closed contact's values are not set, so they do not count."""
+    values = () if judgement.status == CLOSED else judgement.values
+    applied: dict[str, Iterable[str | None]] = {
+        "stages": [seen.rule],
+        "statuses": [judgement.status_rule.id] if judgement.status_rule else [],
+        "values": [rule.id for rule in values],
+        "tasks": seen.tasks,
+        "cadences": seen.tasks,
+        "actions": seen.actions,
+    }
+    for section, ids in applied.items():
+        yield from ((section, str(id_)) for id_ in ids)
 
 
 def cover(rulebook: Rulebook, judged: Iterable[tuple[Case, Seen]]) -> Coverage:
@@ -100,19 +133,9 @@ class _Tally:
         self.answers.setdefault((of, text), set()).add(answer)
 
     def add_rules(self, judgement: Judgement, seen: Seen) -> None:
-        """Count what has won, and what was due; a closed contact's values are not set, so they do not count."""
-        values = () if judgement.status == CLOSED else judgement.values
-        applied: dict[str, Iterable[str | None]] = {
-            "stages": [seen.rule],
-            "statuses": [judgement.status_rule.id] if judgement.status_rule else [],
-            "values": [rule.id for rule in values],
-            "tasks": seen.tasks,
-            "cadences": seen.tasks,
-            "actions": seen.actions,
-        }
-        for section, ids in applied.items():
-            for id_ in ids:
-                self.rules[section, str(id_)] = self.rules.get((section, str(id_)), 0) + 1
+        """Count what has won, and what was due."""
+        for key in _applied(judgement, seen):
+            self.rules[key] = self.rules.get(key, 0) + 1
 
     def coverage(self, pack: Pack) -> Coverage:
         rules = [

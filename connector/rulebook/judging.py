@@ -6,10 +6,11 @@ of answers, as a million contacts have a few thousand distinct ones.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
-from connector.rulebook.conditions import DealsTest, PropertyTest, StageFor, leaves, tested_properties
-from connector.rulebook.courses import ALWAYS, NO, UNKNOWN, UNREAD, WORDS, YES, Course
+from connector.rulebook.columns import REMEMBERED, Columns, Finding, Row, Subject
+from connector.rulebook.conditions import DealsTest, PropertyTest, StageFor, leaves
+from connector.rulebook.courses import NO, UNKNOWN, UNREAD, WORDS, YES
 from connector.rulebook.facts import Answers, FactBook, Literal, View
 from connector.rulebook.inference import Engine
 from connector.rulebook.pack import (
@@ -23,24 +24,8 @@ from connector.rulebook.pack import (
     ValueRule,
 )
 
-Properties = Mapping[str, str | None]
-_REMEMBERED = 50_000
-_UNREAD = ALWAYS[UNREAD]
 
-
-class Subject(Protocol):
-    """What is judged: a contact's properties, its primary company's ({}: none), its deals'; None: not read."""
-
-    @property
-    def properties(self) -> Properties: ...
-    @property
-    def company(self) -> Properties | None: ...
-    @property
-    def deals(self) -> tuple[Properties, ...] | None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """What Stagekeeper knew of a contact before: its stage and status, and since when it has the stage."""
 
     stage: str | None = None
@@ -49,18 +34,6 @@ class Known:
 
 
 NOTHING_KNOWN = Known()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """The answer to one condition: what was wanted, what was there, where it came from, when the answer will change."""
-
-    text: str
-    wanted: str
-    actual: str | None
-    result: str
-    source: str
-    changes_at: int | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,51 +89,6 @@ class _Section(Generic[_R]):
         return False
 
 
-class _Column:
-    """One property with all tests on it, remembering per value what they answer."""
-
-    def __init__(self, tests: Sequence[PropertyTest]) -> None:
-        self._tests = tuple(tests)
-        self.source = f"{self._tests[0].object}.{self._tests[0].property}"
-        self._findings: dict[tuple[str | None, str, bool], tuple[Finding, ...]] = {}
-        self._remembered: dict[str | None, tuple[bytes | None, tuple[Course, ...]]] = {}
-        self.unread: tuple[bytes | None, tuple[Course, ...]] = (
-            bytes([UNREAD] * len(self._tests)), (_UNREAD,) * len(self._tests),
-        )  # fmt: skip
-
-    def judge(self, value: str | None) -> tuple[bytes | None, tuple[Course, ...]]:
-        """Give the answers (None when they depend on the moment) and their courses."""
-        found = self._remembered.get(value)
-        if found is None:
-            courses = tuple(test.course(value) for test in self._tests)
-            timed = any(course.changes for course in courses)
-            found = (None if timed else bytes(course.answers[0] for course in courses), courses)
-            if len(self._remembered) >= _REMEMBERED:
-                self._remembered.clear()
-            self._remembered[value] = found
-        return found
-
-    def findings(self, value: str | None, source: str, now: int, *, is_read: bool) -> tuple[Finding, ...]:
-        """Give the answers with wanted and actual."""
-        key = (value, source, is_read)
-        found = self._findings.get(key)
-        if found is not None:
-            return found
-        constant, courses = self.judge(value) if is_read else self.unread
-        found = tuple(
-            Finding(
-                text=test.text, wanted=test.test.wanted, actual=value, result=WORDS[course.at(now)], source=source,
-                changes_at=course.next_change(now),
-            )
-            for test, course in zip(self._tests, courses, strict=True)
-        )  # fmt: skip
-        if constant is not None:  # what depends on the moment is not remembered
-            if len(self._findings) >= _REMEMBERED:
-                self._findings.clear()
-            self._findings[key] = found
-        return found
-
-
 class Rulebook:
     """A pack with everything compiled that can be; one per process and pack, shared by threads."""
 
@@ -168,14 +96,12 @@ class Rulebook:
         self.pack = pack
         all_leaves = [leaf for condition in pack.conditions() for leaf in leaves(condition)]
         tests = dict.fromkeys(leaf for leaf in all_leaves if isinstance(leaf, PropertyTest))
-        columns = _columns(tests)
-        self._deals = tuple(dict.fromkeys(leaf for leaf in all_leaves if isinstance(leaf, DealsTest)))
+        deals = dict.fromkeys(leaf for leaf in all_leaves if isinstance(leaf, DealsTest))
+        self._columns = Columns(tests, deals, pack.derived)
         self._stage_for = tuple(dict.fromkeys(leaf for leaf in all_leaves if isinstance(leaf, StageFor)))
-        in_order = [test for (_, _, column) in columns for test in column] + list(self._deals)
-        self._columns = tuple((of, name, _Column(column)) for of, name, column in columns)
         book = FactBook(
             pack.facts,
-            tests={test: place for place, test in enumerate(in_order)},
+            tests={test: place for place, test in enumerate(self._columns.order)},
             stage_for={leaf: place for place, leaf in enumerate(self._stage_for)},
         )
         self._stages = _Section(pack.stages, book)
@@ -187,82 +113,46 @@ class Rulebook:
         self._book = book
         self._judgements: dict[tuple[bytes, str | None, str | None, bytes, bool], Judgement] = {}
 
+    def read(self, subject: Subject) -> Row:
+        """Ask every condition about a subject, once for all moments and states at which it is judged."""
+        return self._columns.row(subject)
+
     def judge(self, subject: Subject, known: Known, now: int) -> tuple[Judgement, int | None]:
         """Say which rules apply to a subject at a moment, and when an answer will next change by itself."""
-        answers, change = self._answers(subject, now)
+        return self.judge_row(self.read(subject), known, now)
+
+    def judge_row(self, row: Row, known: Known, now: int) -> tuple[Judgement, int | None]:
+        """Judge what has been read already."""
+        answers, change = row.at(now)
+        judgement = self.judge_answers(answers, known, now)
+        return judgement, self._earliest(change, judgement, known, now)
+
+    def judge_answers(self, answers: bytes, known: Known, now: int) -> Judgement:
+        """Judge by the answers alone, in the order of the rulebook's tests."""
         since = known.since
-        stage_for = bytes(
-            UNKNOWN if since is None else YES if now >= since + leaf.duration else NO for leaf in self._stage_for
-        )
-        stays = since is not None and now < since + self.pack.min_stay
+        stage_for, stays = b"", False
+        if self._stage_for:
+            stage_for = bytes(
+                UNKNOWN if since is None else YES if now >= since + leaf.duration else NO for leaf in self._stage_for
+            )
+        if since is not None:
+            stays = now < since + self.pack.min_stay
         key = (answers, known.stage, known.status, stage_for, stays)
         judgement = self._judgements.get(key)
         if judgement is None:
             judgement = self._judge(*key)
-            if len(self._judgements) >= _REMEMBERED:
+            if len(self._judgements) >= REMEMBERED:
                 self._judgements.clear()
             self._judgements[key] = judgement
-        return judgement, self._earliest(change, judgement, known, now)
+        return judgement
+
+    def answered(self, row: Row, now: int) -> dict[PropertyTest | DealsTest, int]:
+        """Give every test's answer by the test itself."""
+        return dict(zip(self._columns.order, row.at(now)[0], strict=True))
 
     def findings(self, subject: Subject, now: int) -> list[Finding]:
         """Give the answer to every condition on a property or a deal, with wanted and actual."""
-        contact, unread = self._contact(subject)
-        company, derived = subject.company, self.pack.derived
-        found: list[Finding] = []
-        for of, name, column in self._columns:
-            properties = contact if of == "contact" else company
-            if properties is None or (unread and of == "contact" and name in unread):
-                found += column.findings(None, f"{of} (not read)", now, is_read=False)
-                continue
-            value, source = properties.get(name), column.source
-            if name in derived and value != subject.properties.get(name):
-                source = f"deals, {derived[name].deal_property}"
-            found += column.findings(value, source, now, is_read=True)
-        found += [self._deals_finding(test, subject.deals, now) for test in self._deals]
-        return found
-
-    def _deals_finding(self, test: DealsTest, deals: tuple[Properties, ...] | None, now: int) -> Finding:
-        course = _UNREAD if deals is None else test.course(deals)
-        rows = []
-        if deals:
-            names = sorted({tested.property for tested in tested_properties(test.condition)})
-            rows = [", ".join(f"{name} {deal.get(name) or '(empty)'}" for name in names) for deal in deals]
-        return Finding(
-            text=test.text, wanted=test.text, actual="; ".join(rows) or None, result=WORDS[course.at(now)],
-            source="deals" if deals is not None else "deals (not read)", changes_at=course.next_change(now),
-        )  # fmt: skip
-
-    def _contact(self, subject: Subject) -> tuple[Properties, frozenset[str]]:
-        """Give the contact's properties with those that come from its deals, and those of them that are unread."""
-        derived = self.pack.derived
-        if not derived:
-            return subject.properties, frozenset()
-        own = subject.properties
-        if subject.deals is None:
-            return own, frozenset(name for name in derived if not (own.get(name) or "").strip())
-        deals = subject.deals
-        return {**own, **{name: each.value(own.get(name), deals) for name, each in derived.items()}}, frozenset()
-
-    def _answers(self, subject: Subject, now: int) -> tuple[bytes, int | None]:
-        parts: list[bytes] = []
-        changes: list[int] = []
-        contact, unread = self._contact(subject)
-        company, deals = subject.company, subject.deals
-        for of, name, column in self._columns:
-            properties = contact if of == "contact" else company
-            if properties is None or (unread and of == "contact" and name in unread):
-                constant, courses = column.unread
-            else:
-                constant, courses = column.judge(properties.get(name))
-            if constant is None:
-                constant = bytes([course.at(now) for course in courses])
-                changes += [change for course in courses if (change := course.next_change(now)) is not None]
-            parts.append(constant)
-        for test in self._deals:
-            course = _UNREAD if deals is None else test.course(deals)
-            parts.append(bytes((course.at(now),)))
-            changes += [change for change in (course.next_change(now),) if change is not None]
-        return b"".join(parts), min(changes) if changes else None
+        return self.read(subject).findings(now)
 
     def _judge(
         self, answers: bytes, stage: str | None, status: str | None, stage_for: bytes, stays: bool
@@ -314,13 +204,6 @@ class Rulebook:
         stays = [leaf.duration for leaf in self._stage_for] + [self.pack.min_stay]
         moments = [since + stay for stay in stays if since + stay > now]
         return min([*moments, *([] if change is None else [change])], default=None)
-
-
-def _columns(tests: Mapping[PropertyTest, None]) -> list[tuple[str, str, list[PropertyTest]]]:
-    columns: dict[tuple[str, str], list[PropertyTest]] = {}
-    for test in tests:
-        columns.setdefault((test.object, test.property), []).append(test)
-    return [(of, name, column) for (of, name), column in columns.items()]
 
 
 def _is_of(rule: StatusRule, stage: str | None) -> bool:

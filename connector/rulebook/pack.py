@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, StrictInt
 
 from connector.problems import Place
 from connector.rulebook.conditions import Condition, DealsTest, StageFor, leaves, tested_properties
@@ -15,6 +15,10 @@ from connector.rulebook.templates import fields
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
 Text = Annotated[str, BeforeValidator(lambda value: as_text(value) if isinstance(value, bool | int | float) else value)]
 Setting = str | int | float | bool | list[str | int | float | bool]
+Counter = Literal[
+    "num_notes", "notes_next_activity_date", "notes_last_updated", "lastmodifieddate", "hs_lastmodifieddate"
+]
+"""What Stagekeeper's own tasks and writes change. https://knowledge.hubspot.com/properties/hubspots-default-contact-properties"""
 Status = Literal["new", "hot", "warm", "cold", "closed", "unverified"]
 
 # --- the shape of the file --------------------------------------------------------------------------------------------
@@ -80,7 +84,7 @@ class CadenceEntry(Shape):
     id: Name
     while_: Any = Field(alias="while")
     every: str
-    at_most: int | str | None = None
+    at_most: StrictInt | str | None = None
     starts_anew_on: list[Name] = []
     task: TaskBody
     afterwards: AfterwardsEntry | None = None
@@ -120,6 +124,7 @@ class PackFile(Shape):
     settings: dict[Name, Setting] = {}
     derived: dict[Name, DerivedEntry] = {}
     min_stay: str | None = None
+    insist_on: list[Counter] = []
     facts: dict[Name, Any] = {}
     stages: list[StageEntry] = Field(min_length=1)
     statuses: list[StatusEntry] = []

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -21,6 +22,9 @@ Path_ = tuple[str | int, ...]
 MAX_BYTES = 1_048_576
 _MAX_VALUES = 100_000
 _MAX_DEPTH = 60
+_MOST_NODES = 60_000  # the largest pack that is shipped has a fiftieth of that
+_MOST_PROBLEMS = 1_000
+_LONGEST_LINE = 20_000
 _YAML_ORG = "tag:yaml.org,2002:"
 _PLAIN = frozenset({"str", "timestamp", "merge", "value", "null", "bool", "int", "float"})
 
@@ -69,8 +73,13 @@ def read_bytes(raw: bytes, *, file: str) -> tuple[Document | None, list[Problem]
         line = raw[: error.start].count(b"\n") + 1
         place = Place(file=file, line=line)
         return None, [Problem(place=place, code="not-utf-8", found="the file is not UTF-8", cure="save it as UTF-8")]
+    if line := next((number for number, line in enumerate(text.split("\n"), 1) if len(line) > _LONGEST_LINE), 0):
+        found = f"a line of more than {_LONGEST_LINE:,} characters"
+        return None, [Problem(place=Place(file=file, line=line), code="too-much", found=found, cure="break it")]
     try:
         node = _yaml().compose(text)
+    except _TooMuch:
+        return None, [_problem(file, "too-much", f"the file holds more than {_MOST_NODES:,} values", "split the file")]
     except MarkedYAMLError as error:
         return None, [_syntax_problem(file, error)]
     except (YAMLError, ValueError, RecursionError) as error:
@@ -81,9 +90,27 @@ def read_bytes(raw: bytes, *, file: str) -> tuple[Document | None, list[Problem]
     return _Reader(file).read(node)
 
 
+class _TooMuch(Exception):
+    """A file of more values than anybody writes; read no further, because that takes time."""
+
+
+class _Composer(Composer):
+    """Counts what it reads."""
+
+    composed = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Read a node, unless there have been too many."""
+        self.composed += 1
+        if self.composed > _MOST_NODES:
+            raise _TooMuch
+        return super().compose_node(parent, index)
+
+
 def _yaml() -> YAML:
     """Make a parser of YAML 1.2; an anchor that is given anew means the later thing, without a warning."""
     parser = YAML(typ="rt", pure=True)
+    parser.Composer = _Composer
     parser.composer.warn_double_anchors = False
     return parser
 
@@ -198,7 +225,8 @@ class _Reader:
         self._report(node, "unsafe-tag", found, "write the plain value")
 
     def _report(self, node: Node, code: str, found: str, cure: str = "") -> None:
-        self.problems.append(Problem(place=self._place(node), code=code, found=found, cure=cure))
+        if len(self.problems) < _MOST_PROBLEMS or code == "too-much":
+            self.problems.append(Problem(place=self._place(node), code=code, found=found, cure=cure))
 
     def _place(self, node: Node) -> Place:
         mark = node.start_mark

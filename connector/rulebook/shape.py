@@ -17,7 +17,7 @@ Model = TypeVar("Model", bound=BaseModel)
 class Shape(BaseModel):
     """A mapping of a file: unknown keys are errors, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, populate_by_name=False)
 
 
 def shape(model: type[Model], document: Document) -> tuple[Model | None, list[Problem]]:

@@ -11,6 +11,14 @@ from connector.sandbox.refusals import JsonObject, invalid, not_found
 from connector.sandbox.stages import STAGE
 
 LIFECYCLE_PIPELINE = "contacts-lifecycle-pipeline"
+EVERY_SCOPE = (
+    "oauth",
+    *(f"crm.{what}.{kind}.{right}" for what in ("objects", "schemas") for kind in ("contacts", "companies", "deals")
+      for right in ("read", "write")),
+    "crm.objects.owners.read", "communication_preferences.read", "communication_preferences.write",
+    "communication_preferences.read_write",
+)  # fmt: skip
+"""What an app of a practice portal may have been given."""
 # The two kinds of mail that every portal has.
 SUBSCRIPTIONS = {101: "Marketing Information", 102: "One to One"}
 
@@ -73,6 +81,16 @@ def details(portal: Portal, _call: Call) -> Answer:
 def grant_token(portal: Portal, call: Call) -> Answer:
     """Answer `POST /oauth/token`."""
     return Answer(200, portal.tokens.grant(dict(parse_qsl(call.body.decode("utf-8", "replace")))))
+
+
+def token_info(portal: Portal, call: Call) -> Answer:
+    """Answer `POST /oauth/private-apps/get/access-token-info`, which knows the tokens of private and static apps."""
+    options = portal.options
+    if not options.tells_scopes or call.json().get("tokenKey") != options.access_token:
+        raise not_found("No private app token was found")
+    scopes = sorted(set(EVERY_SCOPE) - portal.missing_scopes)
+    body = {"userId": 98_499_705, "hubId": options.portal, "appId": options.app_id, "scopes": scopes}
+    return Answer(200, body)
 
 
 def definitions(_portal: Portal, _call: Call) -> Answer:

@@ -41,7 +41,10 @@ class Draft(NamedTuple):
 
 
 def read_batch(portal: Portal, call: Call) -> Answer:
-    """Answer `POST /crm/objects/{type}/batch/read`; ids that are gone or merged make it a 207."""
+    """Answer `POST /crm/objects/{type}/batch/read`; ids that are gone or merged make it a 207.
+
+    With `archived=true` it reads the recycle bin, and nothing else.
+    """
     kind = call.kind()
     body = call.json()
     inputs = call.inputs()
@@ -49,7 +52,8 @@ def read_batch(portal: Portal, call: Call) -> Answer:
     if history and len(inputs) > _MOST_WITH_HISTORY:
         raise invalid(f"A batch read with history takes at most {_MOST_WITH_HISTORY} inputs")
     ids = _ids(inputs)
-    find = _finder(portal, kind, body.get("idProperty"))
+    binned = call.query.get("archived") == "true"
+    find = portal.records[kind.id].binned.get if binned else _finder(portal, kind, body.get("idProperty"))
     names = pictures.known_names(portal, kind.id, names_of(body, "properties"))
     found = {record.id: record for record in map(find, ids) if record is not None}
     missing = [one for one in ids if find(one) is None]

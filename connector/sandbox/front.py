@@ -4,7 +4,9 @@ What comes back is a reply that the server carries out, which may also be to han
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from email.utils import formatdate
+from functools import lru_cache
 from urllib.parse import parse_qsl, unquote
 
 import orjson
@@ -54,7 +56,7 @@ class Front:
         if path.startswith("/sandbox/"):
             return _reply(self._answer_control(call), {})
         match = self._routes.find(method, path)
-        reply = self._respond(call, match, len(target))
+        reply = self._dated(self._respond(call, match, len(target)))
         self._note(call, match, reply)
         return reply
 
@@ -74,6 +76,13 @@ class Front:
         except Refusal as refusal:
             return self._spoil(_refusal_reply(refusal, self._latency_s), fault)
         return self._spoil(_reply(answer, headers, self._latency_s), fault)
+
+    def _dated(self, reply: Reply) -> Reply:
+        """Say what HubSpot's clock shows, as every answer does."""
+        if reply.cut:
+            return reply
+        date = _http_date((self._portal.now() + self._portal.options.clock_ahead_ms) // 1000)
+        return replace(reply, headers={"Date": date, **reply.headers})
 
     def _admit(self, call: Call, match: Match) -> dict[str, str]:
         if match.name == "/oauth/token":
@@ -118,6 +127,11 @@ class Front:
             return self._control.answer(call)
         except Refusal as refusal:
             return Answer(refusal.status, refusal.body)
+
+
+@lru_cache(maxsize=4)
+def _http_date(second: int) -> str:
+    return formatdate(second, usegmt=True)
 
 
 def _reply(answer: Answer, headers: Mapping[str, str], wait_s: float = 0.0) -> Reply:

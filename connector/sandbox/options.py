@@ -53,6 +53,10 @@ class SandboxOptions:
     """Properties whose values arrive as REDACTED in classic events."""
     search_lag_ms: int = 1000
     """How long search needs to see a change."""
+    merging_makes_third: bool = True
+    """Whether two merged contacts become a third with a new id, or go on as the winner."""
+    merged_are_binned: bool = False
+    """Whether the recycle bin shows contacts that were merged into another; it is not documented."""
     automations: tuple[str, ...] = ("deal_created", "deal_won")
     """HubSpot's own stage changes; there is also `company_stage`: a company's stage goes to its contacts."""
     default_stage: str = ""
@@ -62,4 +66,8 @@ class SandboxOptions:
     unique_task_properties: bool = True
     """Whether tasks accept a custom property with hasUniqueValue."""
     missing_scopes: tuple[str, ...] = ()
+    tells_scopes: bool = True
+    """Whether a token's scopes can be asked for; of OAuth tokens and service keys HubSpot tells none there."""
+    clock_ahead_ms: int = 0
+    """How far the clock that answers are dated by is ahead of `clock`."""
     time_zone: str = "UTC"

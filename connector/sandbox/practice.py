@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from connector.sandbox import persons, removals
@@ -178,12 +178,13 @@ class Sandbox:
         self.portal.tokens.is_revoked = False
 
 
-def run(options: SandboxOptions) -> None:
-    """Run a practice HubSpot until SIGTERM or SIGINT."""
+def run(options: SandboxOptions, *, prepare: Callable[[Sandbox], object] = lambda _: None) -> None:
+    """Run a practice HubSpot, prepared first, until SIGTERM or SIGINT."""
     # Blocked before any thread starts, so that they reach nobody but `sigwait`.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
-        with Sandbox(options):
+        with Sandbox(options) as sandbox:
+            prepare(sandbox)
             signal.sigwait(_ENDING)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -49,27 +49,37 @@ def forget(portal: Portal, record: Record, author: Author) -> None:
 
 
 def merge(portal: Portal, winner: Record, loser: Record, author: Author) -> Record:
-    """Merge two contacts into a third with a new id; both old ids go on working in single calls, not in batches."""
+    """Merge two contacts, by default into a third with a new id; old ids go on working in single calls, not in batches.
+
+    https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide
+    """
     if winner is loser:
         raise invalid("A contact cannot be merged with itself.")
     now = portal.now()
     values, moved = _merged_values(portal, winner, loser)
     store = portal.records[winner.kind.id]
+    going = (winner, loser) if portal.options.merging_makes_third else (loser,)
     links = [
         link._replace(from_id="")
-        for one in (loser, winner)
+        for one in reversed(going)
         for link in list(portal.associations.all_of(one.kind.id, one.id))
     ]
     with portal.silence():
-        for one in (winner, loser):
+        for one in going:
             for link in list(portal.associations.all_of(one.kind.id, one.id)):
                 part(portal, link.from_kind, link.from_id, link.to_kind, link.to_id, author)
-            store.remove(one, now, keep=False)
-        record = store.add(values, now, Author(MERGE, author.source_id))
+            store.remove(one, now, keep=portal.options.merged_are_binned)
+        author_of_values = Author(MERGE, author.source_id)
+        if portal.options.merging_makes_third:
+            record = store.add(values, now, author_of_values)
+        else:
+            record = winner
+            store.change(winner, values, now, author_of_values)
         for link in links:
             associate(portal, link._replace(from_id=record.id), author)
-    store.aliases = {old: record.id if new in (winner.id, loser.id) else new for old, new in store.aliases.items()}
-    store.aliases |= {winner.id: record.id, loser.id: record.id}
+    gone = {one.id for one in going}
+    store.aliases = {old: record.id if new in gone else new for old, new in store.aliases.items()}
+    store.aliases |= dict.fromkeys(gone, record.id)
     portal.emit(portal.events.merged(winner.id, loser.id, record, moved, author))
     return record
 
@@ -85,6 +95,7 @@ def _merged_values(portal: Portal, winner: Record, loser: Record) -> tuple[dict[
     if len(emails) > 1:
         values["hs_additional_emails"] = emails[1]
     earlier = [one.values.get("hs_merged_object_ids", "") for one in (winner, loser)]
-    ids = [*";".join(earlier).split(";"), winner.id, loser.id]
+    last = (winner.id, loser.id) if portal.options.merging_makes_third else (loser.id,)
+    ids = [*";".join(earlier).split(";"), *last]
     values["hs_merged_object_ids"] = ";".join(dict.fromkeys(filter(None, ids)))
     return values, len(gaps)

@@ -23,7 +23,7 @@ _VERSIONED = re.compile(
     r"|(?P<dated>objects|associations|properties|pipelines|owners)/20\d\d-\d\d)(?P<rest>/.*)?"
 )
 _DATES = re.compile(r"/2026-(03|09)(/|$)")
-_OTHER = re.compile(r"/(account-info|oauth|communication-preferences)/(v1|v3|v4|2026-03|2026-09)(/.*)")
+_OTHER = re.compile(r"/(account-info|oauth|communication-preferences)/(v1|v2|v3|v4|2026-03|2026-09)(/.*)")
 
 
 class Route(NamedTuple):
@@ -101,6 +101,7 @@ ROUTES = (
     Route("GET", "/crm/owners/{id}", account.read_owner, "crm.objects.owners.read"),
     Route("GET", "/account-info/details", account.details, ""),
     Route("POST", "/oauth/token", account.grant_token, ""),
+    Route("POST", "/oauth/private-apps/get/access-token-info", account.token_info, ""),
     Route("GET", "/communication-preferences/definitions", account.definitions, "communication_preferences.read"),
     Route(
         "GET", "/communication-preferences/statuses/{email}", account.read_statuses, "communication_preferences.read"

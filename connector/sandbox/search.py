@@ -50,7 +50,7 @@ def search(portal: Portal, call: Call) -> Answer:
 
 
 def _page(body: JsonObject, call: Call) -> tuple[int, int]:
-    if len(str(body.get("filterGroups", ""))) + len(str(body.get("query", ""))) > _LONGEST_BODY:
+    if len(call.body) > _LONGEST_BODY:
         raise invalid(f"A search may have at most {_LONGEST_BODY} characters")
     limit, after = body.get("limit", 10), call.cursor(body.get("after") or 0)
     if not isinstance(limit, int) or not 0 <= limit <= _LARGEST_PAGE:

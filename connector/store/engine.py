@@ -6,25 +6,29 @@ The price is one fsync per commit. `writing` and `reading` are the two ways in; 
 
 import contextlib
 import functools
-import itertools
 import sqlite3
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from connector.errors import DatabaseUnavailable
-from connector.moments import SECOND
+from connector.errors import Collided, DatabaseUnavailable
+from connector.moments import SECOND, Clock, system_clock
 from connector.store import migrations
+from connector.store.postgres import CLOCK, cure_of, has_collided, open_pg, said_by
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 BUSY_TIMEOUT_MS = 30 * SECOND
-_ROWS_AT_ONCE = 100
+_COLLISIONS = 4
 _READS_ONLY = "stagekeeper_reads_only"
 _TURN = "stagekeeper_turn"
 
@@ -49,7 +53,7 @@ def open_database(url: str, *, migrate: bool = True, busy_timeout_ms: int = BUSY
     if address.get_backend_name() == "sqlite":
         engine = _open_sqlite(address, durable=True, busy_timeout_ms=busy_timeout_ms)
     else:
-        engine = _open_pg(address)
+        engine = open_pg(address, patience_ms=busy_timeout_ms, to_json=_write_json, from_json=orjson.loads)
     if migrate:
         with storing():
             migrations.upgrade(engine)
@@ -73,12 +77,14 @@ def storing() -> Iterator[None]:
         message = "database: no connection came free in time; expected fewer at once; use fewer threads"
         raise DatabaseUnavailable(message) from error
     except DBAPIError as error:
-        cure = _cure(error)
+        is_file = isinstance(error.orig, sqlite3.Error)
+        cure = _cure(error.orig) if isinstance(error.orig, sqlite3.Error) else cure_of(error)
         if cure is None:
             raise
         # The driver's words alone: the statement's values would be personal data in a log.
-        message = f"database: {error.orig}; expected one that can be read and written; {cure}"
-        raise DatabaseUnavailable(message) from error
+        said = error.orig if is_file else said_by(error)
+        kind = Collided if not is_file and has_collided(error) else DatabaseUnavailable
+        raise kind(f"database: {said}; expected one that can be read and written; {cure}") from error
 
 
 @contextlib.contextmanager
@@ -90,6 +96,38 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
     turn: _Turn | None = engine.get_execution_options().get(_TURN)
     with storing(), turn or contextlib.nullcontext(), engine.begin() as connection:
         yield connection
+
+
+def again_when_collided(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Call a function that makes a transaction once more when it was given up for the sake of another one.
+
+    PostgreSQL ends a deadlock that way; nothing of the transaction has happened then.
+    """
+
+    @functools.wraps(function)
+    def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        for _ in range(_COLLISIONS):
+            with contextlib.suppress(Collided):
+                return function(*args, **kwargs)
+        return function(*args, **kwargs)
+
+    return call
+
+
+def is_alone(connection: sa.Connection, lock: int) -> bool:
+    """Be the only one at some work until the transaction ends; False when another is at it.
+
+    On SQLite whoever may write is alone anyway. The number is an advisory lock of PostgreSQL's.
+    """
+    if connection.dialect.name == "sqlite":
+        return True
+    return bool(connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(lock))))
+
+
+def clock_of(engine: sa.Engine) -> Clock:
+    """Give the clock that leases are counted by: the database's where several machines may share it."""
+    clock: Clock = engine.get_execution_options().get(CLOCK, system_clock)
+    return clock
 
 
 class _Turn:
@@ -111,37 +149,23 @@ class _Turn:
 @contextlib.contextmanager
 def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
     """Open a transaction that only reads: it sees one moment of the database and never waits for a writer."""
-    with storing(), engine.connect().execution_options(**{_READS_ONLY: True}) as connection, connection.begin():
+    how: dict[str, object] = {_READS_ONLY: True}
+    if not is_sqlite(engine):
+        how |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    with storing(), engine.connect() as connection, connection.execution_options(**how).begin():
         yield connection
 
 
-class Prepared:
-    """An INSERT compiled once, for the path on which HubSpot waits; values go to the driver as they are.
-
-    On SQLite it runs for many rows in one step: at each the driver lets other threads in, which costs more than a row.
-    """
-
-    def __init__(self, engine: sa.Engine, statement: sa.Insert, *, columns: Sequence[str]) -> None:
-        compiled = statement.compile(dialect=engine.dialect, column_keys=columns)
-        self._text = str(compiled)
-        self._columns = columns
-        self._one = f"({', '.join('?' * len(columns))})" if compiled.positional else None
-        self._texts: dict[int, str] = {}
-
-    def run(self, connection: sa.Connection, rows: Sequence[tuple[object, ...]]) -> int:
-        """Insert the rows, whose values are in the order of the columns; the number of those that took effect."""
-        if self._one is None:
-            named = [dict(zip(self._columns, row, strict=True)) for row in rows]
-            return connection.exec_driver_sql(self._text, named).rowcount if named else 0
-        number = 0
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            part = rows[start : start + _ROWS_AT_ONCE]
-            text = self._texts.get(len(part)) or self._text_for(len(part), self._one)
-            number += connection.exec_driver_sql(text, tuple(itertools.chain.from_iterable(part))).rowcount
-        return number
-
-    def _text_for(self, rows: int, one: str) -> str:
-        return self._texts.setdefault(rows, self._text.replace(one, ", ".join([one] * rows), 1))
+def check_writing(engine: sa.Engine) -> None:
+    """Raise DatabaseUnavailable when nothing can be written now: locked, read-only, full, not there."""
+    with writing(engine) as connection:
+        if is_sqlite(engine):
+            # A number in the file's head that nobody else uses: only what is written shows that writing is possible.
+            version = connection.scalar(sa.text("PRAGMA user_version")) or 0
+            connection.execute(sa.text(f"PRAGMA user_version = {1 - version % 2}"))
+        else:
+            # Locking is writing, which a standby refuses; it leaves nothing to clear away, and many can do it at once.
+            connection.execute(sa.text("SELECT version_num FROM alembic_version FOR SHARE"))
 
 
 def insert_into(engine: sa.Engine, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
@@ -152,6 +176,23 @@ def insert_into(engine: sa.Engine, table: sa.Table) -> sqlite.Insert | postgresq
 def is_sqlite(engine: sa.Engine) -> bool:
     """Ask whether this is SQLite, the database that knows one writer at a time."""
     return engine.dialect.name == "sqlite"
+
+
+def file_of(url: str) -> Path | None:
+    """Give the file of a SQLite address; None for any other database, and for what is no address."""
+    try:
+        address = _read_url(url)
+    except DatabaseUnavailable:
+        return None
+    return Path(address.database or "").absolute() if address.get_backend_name() == "sqlite" else None
+
+
+def password_in(url: str) -> str:
+    """Give the password in an address, which must not be shown; empty where there is none, or no address."""
+    try:
+        return sa.make_url(url).password or ""
+    except ArgumentError:
+        return url
 
 
 def _read_url(url: str) -> sa.URL:
@@ -213,30 +254,11 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
 
 
-def _open_pg(address: sa.URL) -> sa.Engine:
-    try:
-        return sa.create_engine(
-            address,
-            connect_args={"connect_timeout": 10},
-            pool_pre_ping=True,
-            json_serializer=_write_json,
-            json_deserializer=orjson.loads,
-            hide_parameters=True,
-        )
-    except ModuleNotFoundError as error:
-        message = "database: PostgreSQL is asked for, psycopg 3 is not installed; run `pip install 'psycopg[binary]'`"
-        raise DatabaseUnavailable(message) from error
-
-
 def _write_json(value: object) -> str:
     return orjson.dumps(value).decode()
 
 
-def _cure(error: DBAPIError) -> str | None:
-    """Say what to do when the world around the database is at fault, None when the statement is."""
-    if isinstance(error.orig, sqlite3.Error):
-        # The low byte is the primary code; the driver sets none when it is the one that complains.
-        return _CURES.get(getattr(error.orig, "sqlite_errorcode", 0) & 0xFF)
-    if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
-        return "check that the server runs and takes connections"
-    return None
+def _cure(error: sqlite3.Error) -> str | None:
+    """Say what to do when the world around the file is at fault, None when the statement is."""
+    # The low byte is the primary code; the driver sets none when it is the one that complains.
+    return _CURES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)

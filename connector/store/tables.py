@@ -1,6 +1,7 @@
 """The tables, in the words of the glossary; every moment is epoch milliseconds, every id of HubSpot is text.
 
-Personal data stands in `events.body`, `contacts.snapshot` and `effects.body` only; records refer to a contact by id.
+Personal data stands in `events.body`, `contacts.snapshot`, `records.read` and `effects.body` only; all the rest refers
+to a contact by id.
 """
 
 import sqlalchemy as sa
@@ -13,6 +14,10 @@ _Moment = sa.BigInteger
 _CLAIMED = sa.text("claim IS NOT NULL")  # few rows are claimed at a time, and every event writes a row
 # Written while HubSpot waits are only the ends of trees; what is scattered comes when an event is placed.
 _PLACED, _UNPLACED = sa.text("placed = 1"), sa.text("placed = 0")
+_PRIVACY = sa.text("type = 'contact.privacyDeletion'")
+_GONE = sa.text("gone IS NOT NULL")
+_DIFFERS = sa.text("shadow IS NOT NULL")
+_Absent = sa.JSON(none_as_null=True)
 _Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
 
 events = sa.Table(
@@ -33,6 +38,7 @@ events = sa.Table(
     sa.Index("ix_events_portal_contact", "portal", "contact", sqlite_where=_PLACED, postgresql_where=_PLACED),
     sa.Index("ix_events_received_at", "received_at", sqlite_where=_PLACED, postgresql_where=_PLACED),
     sa.Index("ix_events_unplaced", "placed", "id", sqlite_where=_UNPLACED, postgresql_where=_UNPLACED),
+    sa.Index("ix_events_privacy_deletion", "portal", "contact", sqlite_where=_PRIVACY, postgresql_where=_PRIVACY),
 )
 
 waiting = sa.Table(
@@ -72,8 +78,15 @@ contacts = sa.Table(
     sa.Column("gone", sa.String(40), nullable=True, comment="deleted, or the id that it was merged into"),
     sa.Column("stage_seen", sa.String(80), nullable=True, comment="HubSpot's stage after the last look"),
     sa.Column("theirs_until", _Moment, nullable=True, comment="until when a person's stage is left as it is"),
+    sa.Column("bouts", sa.JSON, nullable=True, comment="what was written of late, and what is left to a rival"),
+    sa.Column(
+        "heir_waits", sa.SmallInteger, nullable=False, server_default="0",
+        comment="1: what is known waits for the contact that it was merged into",
+    ),
+    sa.Column("shadow", _Absent, nullable=True, comment="what a candidate pack has decided beside the live one"),
     sa.Index("ix_contacts_portal_stage_status", "portal", "stage", "status"),
     sa.Index("ix_contacts_decided_at", "decided_at"),
+    sa.Index("ix_contacts_portal_gone", "portal", "gone", sqlite_where=_GONE, postgresql_where=_GONE),
 )
 
 records = sa.Table(
@@ -91,12 +104,24 @@ records = sa.Table(
     sa.Column("status", sa.String(80), nullable=True),
     sa.Column("rule", sa.String(120), nullable=False),
     sa.Column("fingerprint", sa.String(64), nullable=False),
+    # Beside the snapshot, under `before`, what was known then: with it a decision can be made again.
     sa.Column("read", sa.JSON, nullable=False, comment="the snapshot; cleared when the person is erased"),
     sa.Column("decided", sa.JSON, nullable=False, comment="facts, reason, what was due, next look"),
     sa.Column("planned", sa.JSON, nullable=False, comment="the changes"),
     sa.Column("done", sa.JSON, nullable=True, comment="the outcomes; null while they are under way"),
+    sa.Column("shadow", _Absent, nullable=True, comment="what a candidate pack decided otherwise"),
     sa.Index("ix_records_portal_contact_id", "portal", "contact", "id"),
     sa.Index("ix_records_decided_at", "decided_at"),
+    sa.Index("ix_records_shadow", "portal", "id", sqlite_where=_DIFFERS, postgresql_where=_DIFFERS),
+)
+
+packs = sa.Table(
+    "packs",
+    metadata,
+    sa.Column("hash", sa.String(64), primary_key=True, comment="of a version of a pack by which records were made"),
+    sa.Column("name", sa.String(120), nullable=False),
+    sa.Column("reads", sa.JSON, nullable=False, comment="the properties that it reads of each object"),
+    sa.Column("first_at", _Moment, nullable=False, comment="when a contact was first decided by it"),
 )
 
 effects = sa.Table(
@@ -119,6 +144,17 @@ effects = sa.Table(
     sa.Index("ix_effects_portal_rule", "portal", "rule"),
 )
 
+fights = sa.Table(
+    "fights",
+    metadata,
+    sa.Column("portal", sa.BigInteger, primary_key=True),
+    sa.Column("property", sa.String(120), primary_key=True),
+    sa.Column("rival", sa.String(200), primary_key=True, comment="who sets the value back, from its history"),
+    sa.Column("began_at", _Moment, nullable=False),
+    sa.Column("seen_at", _Moment, nullable=False, comment="when a value was last left to the rival"),
+    sa.Column("times", sa.BigInteger, nullable=False, comment="how often one was"),
+)
+
 receipts = sa.Table(
     "receipts",
     metadata,
@@ -129,6 +165,7 @@ receipts = sa.Table(
     sa.Column("erased_at", _Moment, nullable=False),
     sa.Column("counts", sa.JSON, nullable=False, comment="how many rows of each table were removed"),
     sa.Index("ix_receipts_portal_digest", "portal", "digest"),
+    sa.Index("ix_receipts_portal_erased_at", "portal", "erased_at"),
 )
 
 portals = sa.Table(
@@ -146,4 +183,12 @@ portals = sa.Table(
     sa.Column("day", sa.String(10), nullable=False, default="", comment="the portal's day that is counted"),
     sa.Column("calls_today", sa.BigInteger, nullable=False, default=0),
     sa.Column("watermark", _Moment, nullable=True, comment="HubSpot's clock, reconciled up to here"),
+    sa.Column("unsettled_since", _Moment, nullable=True, comment="ours; search may still show more up to it; null: no"),
+    sa.Column("company_watermark", _Moment, nullable=True, comment="likewise for companies that the rules read"),
+    sa.Column("company_unsettled_since", _Moment, nullable=True),
+    sa.Column("deal_watermark", _Moment, nullable=True, comment="likewise for deals"),
+    sa.Column("deal_unsettled_since", _Moment, nullable=True),
+    sa.Column("reconciled_at", _Moment, nullable=True, comment="when the last whole reconciliation began, our clock"),
+    sa.Column("reconciling", sa.String(40), nullable=True, comment="the fencing token of the one under way"),
+    sa.Column("reconciling_until", _Moment, nullable=True, comment="until when nobody else begins one"),
 )

@@ -1,17 +1,52 @@
-"""What the page shows, read in one moment of the database: what waits, who is in trouble, the latest decisions."""
+"""The page Now: whether events flow, what waits, what is left of HubSpot's budget, who is in trouble.
+
+It is read from one moment of the database and writes nothing, however often it refreshes itself. Whatever may be large
+is counted up to a bound, along an index; /metrics has the whole numbers.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import flask
 import sqlalchemy as sa
 
-from connector.moments import write_moment
+from connector.config import Portal
+from connector.hubspot.allowance import BudgetState, calls_left
+from connector.moments import DAY, MINUTE, SECOND
 from connector.portals import Trouble
+from connector.services import limits_of
 from connector.store.engine import reading
-from connector.store.tables import contacts
-from connector.waitinglist import Count
+from connector.store.tables import contacts, events, portals, waiting
+from connector.web.layout import Counted, Page, Site, render
 
-_LATEST = 50
+_MOST_EVENTS = 50_000
+_MOST_WAITING = 20_000
+_MOST_DEAD = 10_000
+_LATEST = 25
+_HORIZON = 2 * DAY  # further off are next looks only
+_IDLE_AFTER = 30 * SECOND
+_PLACED: sa.ColumnElement[int] = sa.literal_column("1")  # written out, for the index is a partial one
+_UNPLACED: sa.ColumnElement[int] = sa.literal_column("0")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waits:
+    """What of a portal waits because of events or because its time has come."""
+
+    number: Counted
+    oldest_since: int | None
+    dead: Counted
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Budget:
+    """The calls to HubSpot that are left, and how many there are in all."""
+
+    window: int
+    window_most: int
+    day: int
+    day_most: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,18 +57,22 @@ class PortalNow:
     name: str
     pack: str
     mode: str
-    count: Count | None
+    events: int
+    waits: Waits
+    budget: Budget
     trouble: Trouble | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StageCount:
-    """How many contacts have a stage and status."""
+class Unplaced:
+    """Events that are stored and that no worker has taken up yet."""
 
-    portal: int
-    stage: str
-    status: str
-    number: int
+    number: Counted
+    since: int | None
+
+    def is_left_lying(self, now: int) -> bool:
+        """Ask whether a worker would have taken them up by now."""
+        return self.since is not None and now - self.since > _IDLE_AFTER
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,51 +85,100 @@ class Decided:
     status: str
     rule: str
     because: str
-    decided_at: str
-    next_look_at: str
+    decided_at: int
+    next_look_at: int | None
 
 
-def stage_counts(engine: sa.Engine, portals: Sequence[int]) -> list[StageCount]:
-    """Count contacts by stage and status."""
-    query = (
-        sa.select(contacts.c.portal, contacts.c.stage, contacts.c.status, sa.func.count().label("number"))
-        .where(contacts.c.portal.in_(portals), contacts.c.gone.is_(None))
-        .group_by(contacts.c.portal, contacts.c.stage, contacts.c.status)
-        .order_by(contacts.c.portal, contacts.c.stage, contacts.c.status)
-    )
-    with reading(engine) as connection:
-        rows = connection.execute(query).all()
-    return [
-        StageCount(portal=row.portal, stage=row.stage or "none", status=row.status or "", number=row.number)
-        for row in rows
+def _add(blueprint: flask.Blueprint, site: Site) -> None:
+    def show() -> flask.Response:
+        now = site.clock()
+        with reading(site.engine) as connection:
+            unplaced = unplaced_events(connection)
+            arrived = events_by_portal(connection, since=now - MINUTE)
+            rows = portal_rows(connection, site.portals)
+            waits = {portal: waits_of(connection, portal, now) for portal in site.portals}
+            decisions = latest_decisions(connection, site.portals)
+        troubles = site.troubles.troubles()
+        shown = [
+            PortalNow(
+                id=one.id, name=one.name, pack=site.packs[one.id].name, mode=one.mode, events=arrived.get(one.id, 0),
+                waits=waits[one.id], budget=budget_of(one, rows.get(one.id), now), trouble=troubles.get(one.id),
+            )
+            for one in site.config.portals
+        ]  # fmt: skip
+        return render(
+            "now.html", now=now, portals=shown, unplaced=unplaced, decisions=decisions,
+            events=Counted(sum(arrived.values()), _MOST_EVENTS),
+        )  # fmt: skip
+
+    blueprint.add_url_rule("/", view_func=show, endpoint="now", methods=["GET"])
+
+
+PAGE = Page(name="now", path="/", title="Now", add=_add)
+
+
+def unplaced_events(connection: sa.Connection) -> Unplaced:
+    """Count the events that nobody has taken up."""
+    lying = sa.select(events.c.received_at).where(events.c.placed == _UNPLACED)
+    some = lying.order_by(events.c.id).limit(_MOST_EVENTS + 1).subquery()
+    number, since = connection.execute(sa.select(sa.func.count(), sa.func.min(some.c.received_at))).one()
+    return Unplaced(number=Counted(number, _MOST_EVENTS), since=since)
+
+
+def events_by_portal(connection: sa.Connection, *, since: int) -> Mapping[int, int]:
+    """Count the events that came since, by portal."""
+    halves = [
+        sa.select(events.c.portal)
+        .where(events.c.placed == which, events.c.received_at > since)
+        .limit(_MOST_EVENTS + 1)
+        .subquery()
+        for which in (_PLACED, _UNPLACED)
     ]
+    every = sa.union_all(*(sa.select(half) for half in halves)).subquery()
+    query = sa.select(every.c.portal, sa.func.count()).group_by(every.c.portal)
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def latest_decisions(engine: sa.Engine, portals: Sequence[int]) -> list[Decided]:
+def waits_of(connection: sa.Connection, portal: int, now: int) -> Waits:
+    """Count what of a portal waits, and since when, among those that are due first; and its dead letters."""
+    alive = (waiting.c.portal == portal, waiting.c.dead_at.is_(None), waiting.c.due <= now + _HORIZON)
+    first = sa.select(waiting.c.since).where(*alive).order_by(waiting.c.due).limit(_MOST_WAITING + 1).subquery()
+    query = sa.select(sa.func.count(), sa.func.min(first.c.since)).where(first.c.since <= now)
+    number, since = connection.execute(query).one()
+    return Waits(number=Counted(number, _MOST_WAITING), oldest_since=since, dead=dead_of(connection, portal))
+
+
+def dead_of(connection: sa.Connection, portal: int) -> Counted:
+    """Count a portal's dead letters."""
+    dead = (waiting.c.portal == portal, waiting.c.dead_at.is_not(None))
+    some = sa.select(sa.literal(1)).where(*dead).limit(_MOST_DEAD + 1).subquery()
+    return Counted(connection.scalar(sa.select(sa.func.count()).select_from(some)) or 0, _MOST_DEAD)
+
+
+def portal_rows(connection: sa.Connection, ids: Sequence[int]) -> Mapping[int, Mapping[str, Any]]:
+    """Read what is kept of each portal."""
+    rows = connection.execute(sa.select(portals).where(portals.c.portal.in_(ids))).mappings()
+    return {row["portal"]: {str(name): value for name, value in row.items()} for row in rows}
+
+
+def budget_of(portal: Portal, row: Mapping[str, Any] | None, now: int) -> Budget:
+    """Say how many calls are left, as the workers count them."""
+    limits = limits_of(portal)
+    left = calls_left(BudgetState.of_row(row) if row else BudgetState(), limits, now=now)
+    return Budget(window=left["ten_seconds"], window_most=limits.window, day=left["day"], day_most=limits.day)
+
+
+def latest_decisions(connection: sa.Connection, ids: Sequence[int]) -> list[Decided]:
     """List the newest decisions."""
-    query = (
-        sa.select(contacts)
-        .where(contacts.c.portal.in_(portals), contacts.c.gone.is_(None))
-        .order_by(contacts.c.decided_at.desc())
-        .limit(_LATEST)
-    )
-    with reading(engine) as connection:
-        rows = connection.execute(query).all()
+    # Portals are picked from the newest rows, not in the query: that would rather sort all rows of a portal.
+    names = ("portal", "contact", "stage", "status", "rule", "because", "decided_at", "next_look_at", "gone")
+    newest = sa.select(*(contacts.c[name] for name in names)).where(contacts.c.decided_at > 0)
+    found = connection.execute(newest.order_by(contacts.c.decided_at.desc()).limit(2 * _LATEST))
+    rows = [row for row in found if row.portal in ids and row.gone is None]
     return [
         Decided(
             portal=row.portal, contact=row.contact, stage=row.stage or "none", status=row.status or "", rule=row.rule,
-            because=row.because, decided_at=write_moment(row.decided_at // 1_000 * 1_000),
-            next_look_at="" if row.next_look_at is None else write_moment(row.next_look_at // 1_000 * 1_000),
+            because=row.because, decided_at=row.decided_at, next_look_at=row.next_look_at,
         )
-        for row in rows
+        for row in rows[:_LATEST]
     ]  # fmt: skip
-
-
-def portals_now(
-    named: Sequence[tuple[int, str, str, str]], counts: Mapping[int, Count], troubles: Mapping[int, Trouble]
-) -> list[PortalNow]:
-    """Put together what is known of each portal; `named` gives id, name, pack and mode."""
-    return [
-        PortalNow(id=id_, name=name, pack=pack, mode=mode, count=counts.get(id_), trouble=troubles.get(id_))
-        for id_, name, pack, mode in named
-    ]

@@ -1,74 +1,140 @@
-"""The web page for ops and admins: one look at what waits, who is in trouble and what was decided last.
+"""The web page for ops and admins: login, roles, forms that only our own pages can send, strict headers.
 
-It works without JavaScript, shows no personal data and is open to the ops token only (as bearer, or as the password
-of the browser's own dialogue), or to this machine when no token is configured.
+It works without JavaScript and shows no personal data. A page is a module of its own; it is added to `PAGES`.
 """
 
-import base64
-import binascii
-import hmac
+from collections.abc import Mapping
 
 import flask
 import sqlalchemy as sa
+from flask.blueprints import BlueprintSetupState
+from werkzeug.exceptions import Forbidden, HTTPException
 
 from connector.config import Config
+from connector.errors import StagekeeperError
 from connector.inbox import Inbox
+from connector.moments import Clock
 from connector.portals import Portals
-from connector.receiver import may_operate
+from connector.receiver import answer_error, answer_failure
 from connector.rulebook.pack import Pack
-from connector.web.now import latest_decisions, portals_now, stage_counts
+from connector.web import funnel, now, trouble
+from connector.web.admission import Admission, Visitor, came_safely, cookie_name
+from connector.web.forms import own_path
+from connector.web.layout import Site, masked, moment, render_message, secured, span
+from connector.web.signin import CHALLENGE, add_signin, login_form
 
-_POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+PAGES = (now.PAGE, funnel.PAGE, trouble.PAGE)
+"""The navigation, in its order."""
+_FOR_ALL = frozenset({"page.login", "page.log_in", "page.static"})
+_WORDS = {
+    400: "The request is not one that this page makes.",
+    404: "There is no such page.",
+    405: "This address takes no such request.",
+}
 
 
-def make_page(
-    *, config: Config, packs: dict[int, Pack], engine: sa.Engine, inbox: Inbox, troubles: Portals
+def make_page(  # noqa: PLR0913 - what all pages are made from
+    *,
+    config: Config,
+    packs: Mapping[int, Pack],
+    engine: sa.Engine,
+    inbox: Inbox,
+    troubles: Portals,
+    clock: Clock,
+    admission: Admission,
 ) -> flask.Blueprint:
-    """Make the page's routes."""
-    page = flask.Blueprint(
+    """Make the routes of all pages."""
+    site = Site(
+        config=config, packs=packs, engine=engine, inbox=inbox, troubles=troubles, clock=clock, admission=admission
+    )  # fmt: skip
+    blueprint = flask.Blueprint(
         "page", __name__, template_folder="templates", static_folder="static", static_url_path="/static"
     )
-    token = config.server.ops_token.get_secret_value() if config.server.ops_token else None
-    named = [(one.id, one.name, packs[one.id].name, one.mode) for one in config.portals]
-    ids = [one.id for one in config.portals]
+    blueprint.before_request(lambda: _admit(admission))
+    add_signin(blueprint, site)
+    for page in PAGES:
+        page.add(blueprint, site)
+    blueprint.after_request(_finish)
+    blueprint.record_once(_prepare)
+    for kind in (HTTPException, 404, 405):
+        blueprint.register_error_handler(kind, answer_in_words)
+    blueprint.register_error_handler(StagekeeperError, _answer_trouble)
+    return blueprint
 
-    def now() -> flask.Response:
-        text = flask.render_template(
-            "now.html",
-            portals=portals_now(named, inbox.counts(), troubles.troubles()),
-            stages=stage_counts(engine, ids),
-            decisions=latest_decisions(engine, ids),
-        )
-        return flask.Response(text, content_type="text/html; charset=utf-8")
 
-    def admit() -> flask.Response | None:
-        return None if may_operate(flask.request, token) or _has_password(flask.request, token) else _ask(token)
+def _prepare(state: BlueprintSetupState) -> None:
+    app = state.app
+    app.jinja_env.globals["pages"] = PAGES
+    app.jinja_env.filters.update({"moment": moment, "span": span, "masked": masked})
+    for code in (404, 405):  # addresses that belong to no page
+        app.register_error_handler(code, _answer_stray)
 
-    def secure(response: flask.Response) -> flask.Response:
-        response.headers["Content-Security-Policy"] = _POLICY
-        return response
 
-    page.add_url_rule("/", view_func=now, endpoint="now")
-    page.before_request(admit)
-    page.after_request(secure)
+def _admit(admission: Admission) -> flask.typing.ResponseReturnValue | None:
+    """Let in who may look; who may not is shown the login, and comes back to where they were."""
+    flask.g.admission = admission
+    if flask.request.endpoint == "page.static":
+        return None
+    visitor: Visitor = admission.visitor(flask.request)
+    flask.g.visitor = visitor
+    if flask.request.endpoint in _FOR_ALL:
+        return None
+    if not visitor.may_look:
+        return login_form(_back(), 401)
+    if flask.request.method not in ("GET", "HEAD") and flask.request.endpoint != "page.log_out" and not visitor.may_act:
+        raise Forbidden("You may look, but not act. Log in with the ops token to act; nothing was changed.")
+    return None
+
+
+def _back() -> str:
+    """Say where to go on after the login; what was sent meanwhile is lost, so back to the page that it stood on."""
+    if flask.request.method in ("GET", "HEAD"):
+        return own_path(flask.request.full_path.rstrip("?"))
+    page = "/" + flask.request.path.strip("/").partition("/")[0]
+    return page if page in {one.path for one in PAGES} else "/"
+
+
+def _finish(response: flask.Response) -> flask.Response:
+    visitor: Visitor | None = flask.g.get("visitor")
+    if visitor is not None and visitor.session is not None:
+        _send_cookie(response, visitor)
+    return secured(response)
+
+
+def _send_cookie(response: flask.Response, visitor: Visitor) -> None:
+    name, safely = cookie_name(flask.request), came_safely(flask.request)
+    if flask.g.get("ends_session"):
+        response.delete_cookie(name, secure=safely, httponly=True, samesite="Strict")
+        return
+    if "X-Live" not in flask.request.headers:  # what refreshes by itself is nobody's presence
+        visitor = flask.g.admission.renewed(visitor)
+    text = flask.g.admission.sessions.write(visitor.session)
+    if text != flask.request.cookies.get(name):
+        response.set_cookie(name, text, secure=safely, httponly=True, samesite="Strict")
+
+
+def answer_in_words(error: HTTPException) -> flask.Response:
+    """Answer what is not to be had, as a page."""
+    if error.response is not None:
+        return secured(flask.Response(status=error.code, headers=error.response.headers))
+    code = error.code or 500
+    own_words = error.description if type(error).description != error.description else None
+    answer = render_message(code, error.name, own_words or _WORDS.get(code, error.name))
+    for name, value in error.get_headers():
+        if name in {"Allow", "Retry-After"}:
+            answer.headers[name] = value
+    if code == 401:
+        answer.headers["WWW-Authenticate"] = CHALLENGE
+    return answer
+
+
+def _answer_stray(error: HTTPException) -> flask.Response:
+    is_browser = flask.request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
+    return answer_in_words(error) if is_browser else answer_error(error)
+
+
+def _answer_trouble(error: StagekeeperError) -> flask.Response:
+    answer = answer_failure(error)
+    page = render_message(answer.status_code, "Not now", f"{masked(str(error))}. Then load the page again.")
+    page.headers["Retry-After"] = answer.headers.get("Retry-After", "")
     return page
-
-
-def _has_password(request: flask.Request, token: str | None) -> bool:
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    if token is None or scheme.lower() != "basic":
-        return False
-    try:
-        _, _, password = base64.b64decode(given, validate=True).partition(b":")
-    except (binascii.Error, ValueError):
-        return False
-    return hmac.compare_digest(password, token.encode())
-
-
-def _ask(token: str | None) -> flask.Response:
-    if token is None:
-        text = "This page answers on this machine only. Set server.ops_token in the configuration to open it elsewhere."
-        return flask.Response(text, status=403, content_type="text/plain; charset=utf-8")
-    headers = {"WWW-Authenticate": 'Basic realm="Stagekeeper: any name, the ops token as password"'}
-    text = "Give the ops token as the password."
-    return flask.Response(text, status=401, headers=headers, content_type="text/plain; charset=utf-8")

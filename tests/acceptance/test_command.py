@@ -49,12 +49,12 @@ def run(*arguments: object, folder: Path) -> Ran:
 
 def test_init_fills_an_empty_folder_and_leaves_what_is_there(tmp_path: Path) -> None:
     first = stagekeeper("init", folder=tmp_path)
-    assert (first.code, first.out.splitlines()) == (
-        0, ["wrote config.yaml", "wrote rules/default.yaml", "wrote rules/default_test.yaml"],
-    )  # fmt: skip
+    made = ["config.yaml", "rules/default.yaml", "rules/default_test.yaml", ".stagekeeper/pack.schema.json",
+            ".stagekeeper/cases.schema.json", ".stagekeeper/config.schema.json"]  # fmt: skip
+    assert (first.code, first.out.splitlines()) == (0, [f"wrote {path}" for path in made])
     (tmp_path / "config.yaml").write_text("mine")
     again = stagekeeper("init", folder=tmp_path)
-    assert again.out.splitlines() == ["kept  config.yaml", "kept  rules/default.yaml", "kept  rules/default_test.yaml"]
+    assert again.out.splitlines() == [f"kept  {path}" for path in made]
     assert (tmp_path / "config.yaml").read_text() == "mine"
 
 

@@ -113,7 +113,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
     def __init__(self, kind: str, *, database: Path, bind: str, threads: int) -> None:
         self._kind = kind
         self._database = database
-        self._options = gunicorn_options(bind=bind, threads=threads)
+        self._options = gunicorn_options(bind=bind) | ({"threads": threads} if kind == "bare" else {})
         super().__init__()
 
     def load_config(self) -> None:

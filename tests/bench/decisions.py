@@ -17,10 +17,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from connector.decision import NO_MEMORY, Decision, decide
+from connector.decision import NO_MEMORY, Decision, decide, decide_row
 from connector.moments import DAY, write_moment
 from connector.properties import CONTACT_PROPERTIES
 from connector.rulebook.checking import load_pack
+from connector.rulebook.columns import Finding
 from connector.rulebook.conditions import (
     All,
     AnyOf,
@@ -94,12 +95,18 @@ def measure(name: str) -> Outcome:
     floor = generated(pack, people)
     check(rulebook, floor, people)
     decided = rate(lambda one: decide(rulebook, one, NO_MEMORY, NOW), people)
-    explained = rate(lambda one: (decide(rulebook, one, NO_MEMORY, NOW), list(rulebook.findings(one, NOW))), people)
+    explained = rate(lambda one: with_reasons(rulebook, one), people)
     bare = rate(floor, people)
     return Outcome(
         pack=name, decisions=round(decided), with_findings=round(explained), floor=round(bare),
         ratio=round(bare / decided, 2), rss_mib=steadiness(rulebook),
     )  # fmt: skip
+
+
+def with_reasons(rulebook: Rulebook, one: Snapshot) -> tuple[Decision, list[Finding]]:
+    """Decide with every condition's wanted and actual."""
+    row = rulebook.read(one)
+    return decide_row(rulebook, row, NO_MEMORY, NOW), row.findings(NOW)
 
 
 def crowd(number: int, seed: int) -> Iterator[Snapshot]:

@@ -13,13 +13,14 @@ import sqlalchemy as sa
 
 from connector.store.engine import open_database, writing
 from connector.store.tables import contacts, effects, events, metadata, records, waiting
+from tests.databases import database_url
 
 PORTAL = 4242
 NOW = 1_790_000_000_000
 RULES = Path(__file__).parents[2] / "rules"
 
 _CONFIG = """version: 1
-database: sqlite:///stock.db
+database: {database}
 portals:
   - id: 4242
     access_token: pat-sandbox
@@ -44,7 +45,8 @@ class Stock:
 
     def configure(self, api_url: str = "http://127.0.0.1:1", pack: str = "two-way") -> None:
         """Write the configuration; port 1 answers nobody."""
-        text = _CONFIG.format(api_url=api_url, rules=RULES / f"{pack}.yaml")
+        database, rules = database_url(self.folder / "stock.db"), RULES / f"{pack}.yaml"
+        text = _CONFIG.format(database=database, api_url=api_url, rules=rules)
         self.config.write_text(text, encoding="utf-8")
 
     def contact(self, contact: str, stage: str | None = "prospect", *, portal: int = PORTAL, **values: Any) -> None:
@@ -122,7 +124,7 @@ class Stock:
 
 def stock_in(folder: Path) -> Stock:
     """Make an empty stock with a configuration whose HubSpot answers nobody."""
-    stock = Stock(folder, open_database(f"sqlite:///{folder}/stock.db"))
+    stock = Stock(folder, open_database(database_url(folder / "stock.db")))
     stock.configure()
     return stock
 

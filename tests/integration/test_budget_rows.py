@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from connector.store.budgets import DatabaseBudgets
 from connector.store.engine import open_database, reading, writing
 from connector.store.tables import portals
+from tests.databases import database_url
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +40,7 @@ def count(budget: Budget) -> tuple[Budget, int]:
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'stagekeeper.db'}"
+    return database_url(tmp_path / "stagekeeper.db")
 
 
 @pytest.fixture

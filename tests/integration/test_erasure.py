@@ -10,9 +10,10 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from connector.erasure import PATIENCE_MS, Receipt, UnderWay, count_person, digest_of, erase_person, erase_when_free
+from connector.erasure import PATIENCE_MS, UnderWay, count_person, erase_person, erase_when_free
 from connector.errors import ClaimLost
 from connector.inbox import Inbox
+from connector.receipts import Receipt, digest_of
 from connector.store.engine import writing
 from connector.store.tables import contacts, metadata, receipts, waiting
 from tests.inboxes import event
@@ -186,6 +187,7 @@ def test_waiting_ends_after_a_few_seconds(stock: Stock) -> None:
     assert moments[-1] == NOW + PATIENCE_MS
 
 
+@pytest.mark.usefixtures("in_a_file")
 def test_what_was_erased_cannot_be_read_from_the_file_once_its_log_is_merged(stock: Stock) -> None:
     stock.person("501")
     path = stock.folder / "stock.db"

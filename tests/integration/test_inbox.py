@@ -1,6 +1,7 @@
 """The inbox keeps every event once, hands each contact to one worker at a time and forgets no reason to look."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from connector.errors import ClaimLost
 from connector.inbox import Accepted, Claim, Failure, Inbox, Waiting
 from connector.moments import DAY, HOUR, MINUTE, SECOND
 from connector.store.engine import open_database, reading, writing
-from connector.store.tables import events, portals
+from connector.store.tables import events, portals, waiting
 from connector.waitinglist import Count, WaitingRow
+from tests.databases import database_url
 from tests.inboxes import LEASE, PORTAL, SETTLE, START, Hands, accept, claim, event, named, row
 
 
@@ -22,7 +24,7 @@ def clock() -> Hands:
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'stagekeeper.db'}")
+    engine = open_database(database_url(tmp_path / "stagekeeper.db"))
     yield engine
     engine.dispose()
 
@@ -145,16 +147,6 @@ def test_every_look_into_the_inbox_places_first(inbox: Inbox, engine: sa.Engine,
     assert unplaced_and_placed(engine) == [0, 800]
 
 
-def test_a_contact_that_is_dropped_waits_for_no_event_that_came_before(inbox: Inbox, clock: Hands) -> None:
-    accept(inbox, "1", "2")
-    inbox.counts()
-    accept(inbox, "1", "2")
-    inbox.drop_waiting(PORTAL, ["1"])
-    assert [found.contact for found in inbox.listing()] == ["2"]
-    accept(inbox, "1")
-    assert [found.contact for found in inbox.listing()] == ["1", "2"]
-
-
 # Handing out
 
 
@@ -242,11 +234,17 @@ def test_a_renewed_claim_is_held_for_longer(inbox: Inbox, clock: Hands) -> None:
     inbox.finish(found, settled={"1": None})
 
 
-def test_a_claim_is_lost_when_one_of_its_contacts_is(inbox: Inbox, clock: Hands) -> None:
+def test_a_claim_is_lost_when_one_of_its_contacts_is(inbox: Inbox, engine: sa.Engine, clock: Hands) -> None:
     accept(inbox, "1", "2")
     clock.move(SETTLE)
     found = claim(inbox)
-    inbox.drop_waiting(PORTAL, ["1"])
+    with writing(engine) as connection:
+        connection.execute(sa.delete(waiting).where(waiting.c.contact == "1"))
+    for lost in (found, replace(found, contacts=found.contacts[:1])):
+        with pytest.raises(ClaimLost), writing(engine) as connection:
+            inbox.ensure_held(lost, connection)
+    with writing(engine) as connection:
+        inbox.ensure_held(replace(found, contacts=found.contacts[1:]), connection)
     with pytest.raises(ClaimLost):
         inbox.renew(found, lease_ms=LEASE)
     with pytest.raises(ClaimLost):

@@ -19,13 +19,14 @@ from connector.moments import system_clock
 from connector.store.engine import open_database, reading
 from connector.store.tables import events, waiting
 from connector.store.together import Together
+from tests.databases import database_url
 from tests.inboxes import event
 from tests.integration import inbox_crew
 
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'stagekeeper.db'}"
+    return database_url(tmp_path / "stagekeeper.db")
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ import sqlalchemy as sa
 from connector.erasure import erase_person
 from connector.inbox import Failure, Inbox, next_try_at, retry_delay_ms
 from connector.moments import DAY, HOUR
-from connector.store.engine import open_database, reading, writing
+from connector.store.engine import open_database, reading
 from connector.store.tables import events, waiting
 from connector.waitinglist import Count
+from tests.databases import database_url
 from tests.inboxes import LEASE, PORTAL, SETTLE, START, Hands, accept, claim, event
 
 
@@ -23,7 +24,7 @@ def clock() -> Hands:
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'stagekeeper.db'}")
+    engine = open_database(database_url(tmp_path / "stagekeeper.db"))
     yield engine
     engine.dispose()
 
@@ -125,18 +126,6 @@ def test_only_a_contact_that_is_named_is_dropped_alive_and_none_from_a_claim(inb
     assert inbox.drop(portal=PORTAL, contact="1") == 1
 
 
-def test_a_person_is_forgotten_with_everything_that_came_in(inbox: Inbox, engine: sa.Engine) -> None:
-    accept(inbox, "1", "2")
-    inbox.counts()
-    inbox.accept([event("1", "x"), event("1", "y", portal=5)], settle_ms=SETTLE)
-    with writing(engine) as connection:
-        inbox.forget(PORTAL, "1", connection=connection)
-    with reading(engine) as connection:
-        left = connection.execute(sa.select(events.c.portal, events.c.contact).order_by(events.c.portal)).all()
-    assert [tuple(found) for found in left] == [(5, "1"), (PORTAL, "2")]
-    assert [(found.portal, found.contact) for found in inbox.listing()] == [(5, "1"), (PORTAL, "2")]
-
-
 def test_old_events_expire_once_they_are_judged(inbox: Inbox, engine: sa.Engine, clock: Hands) -> None:
     inbox.accept([event("1", "a"), event("2", "b"), event(None, "c", malformed="x")], settle_ms=SETTLE)
     clock.move(SETTLE)
@@ -150,6 +139,7 @@ def test_old_events_expire_once_they_are_judged(inbox: Inbox, engine: sa.Engine,
     assert inbox.expire(received_before=clock.now) == 0
 
 
+@pytest.mark.usefixtures("in_a_file")
 def test_claims_and_accepts_read_no_more_than_they_need(engine: sa.Engine, inbox: Inbox) -> None:
     accept(inbox, "1")
     inbox.counts()
@@ -183,19 +173,19 @@ def plans(engine: sa.Engine, look: Callable[[], object]) -> list[str]:
     return [" ".join(str(row[3]) for row in rows) for rows in found]
 
 
+@pytest.mark.usefixtures("in_a_file")
 def test_events_are_found_by_the_partial_indexes_and_never_by_reading_them_all(engine: sa.Engine, inbox: Inbox) -> None:
     accept(inbox, "1", "2")
     placing = plans(engine, inbox.counts)
     assert "ix_events_unplaced" in placing[0]
     showing = plans(engine, lambda: inbox.show(PORTAL, "1"))
-    forgetting = plans(engine, lambda: inbox.forget(PORTAL, "1"))
     erasing = plans(engine, lambda: erase_person(engine, PORTAL, "2", reason="asked", now=START))
     expiring = plans(engine, lambda: inbox.expire(received_before=START))
-    for found in (showing, forgetting, erasing):
+    for found in (showing, erasing):
         assert any("ix_events_portal_contact" in plan and "ix_events_unplaced" in plan for plan in found)
         assert not any("sqlite_autoindex_events" in plan for plan in found)
     assert "ix_events_received_at" in expiring[0]
-    everything = [*placing, *showing, *forgetting, *erasing, *expiring]
+    everything = [*placing, *showing, *erasing, *expiring]
     assert [plan for plan in everything if "SCAN events" in plan] == []
 
 

@@ -102,6 +102,19 @@ def test_the_record_says_that_a_person_moved_the_stage_and_until_when_it_stays(t
         )
 
 
+def test_a_stage_that_a_person_set_before_the_first_look_does_not_win_because_a_write_failed(tmp_path: Path) -> None:
+    """What failed may as well have been the process, after it had decided and before it wrote."""
+    with practice(tmp_path, rules=LADDER) as the:
+        fault = the.sandbox.faults.add("500", route="contacts/batch/update")
+        ana = the.sandbox.create_contact({**PROSPECT, "lifecyclestage": "lead"})
+        the.catch_up()
+        assert stage(the, ana) == "lead"
+        the.sandbox.faults.remove(fault.id)
+        the.move(minutes=30)
+        the.work()
+        assert stage(the, ana) == "salesqualifiedlead"
+
+
 def test_a_workflows_move_does_not_win(tmp_path: Path) -> None:
     with practice(tmp_path, rules=LADDER) as the:
         ana = the.sandbox.create_contact({"sk_source": "inbound"})

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
+from connector import examiner as examiner_module
 from connector import pipeline as pipeline_module
 from connector.store.tables import contacts, effects
 from tests.practice import (
@@ -74,14 +75,14 @@ def test_a_property_that_the_pack_writes_and_the_portal_lacks_is_named(tmp_path:
 
 def test_an_exception_on_one_contact_leaves_the_others_alone(the: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = leads(the, 5)
-    judge = pipeline_module.judge
+    judge = examiner_module.judge
 
     def judge_but_one(rulebook: Any, snapshot: Any, *more: Any) -> Any:
         if snapshot.contact == ids[2]:
             raise ValueError("a bug that this contact brings out")
         return judge(rulebook, snapshot, *more)
 
-    monkeypatch.setattr(pipeline_module, "judge", judge_but_one)
+    monkeypatch.setattr(examiner_module, "judge", judge_but_one)
     with capture_logs():
         the.catch_up()
     assert {one for one, stage in stages(the).items() if stage != "lead"} == {ids[2]}
@@ -297,7 +298,7 @@ def test_a_crash_between_intending_and_confirming_is_done_once_afterwards(
         monkeypatch.setattr(hubspot.tasks, "create", crash)
     else:
         create = hubspot.tasks.create
-        monkeypatch.setattr(hubspot.tasks, "create", lambda inputs: crash(create(inputs)))
+        monkeypatch.setattr(hubspot.tasks, "create", lambda inputs, **more: crash(create(inputs, **more)))
     the.deliver()
     the.move(seconds=3)
     with pytest.raises(KeyboardInterrupt):

@@ -1,6 +1,5 @@
 """A webhook is answered 204 once it is durable; whatever else happens has one of the contract's answers."""
 
-import contextlib
 import hashlib
 import sqlite3
 import threading
@@ -11,11 +10,13 @@ from pathlib import Path
 
 import flask
 import pytest
+import sqlalchemy as sa
 from flask.testing import FlaskClient
 from structlog.testing import capture_logs
 
 from connector.errors import DatabaseUnavailable
 from connector.receiver import LARGEST_BODY, Check, ReceiverParts, create_app, gunicorn_options
+from tests.databases import driver_url
 from tests.receivers import OTHER, OTHER_SECRET, PORTAL, SECRET, change, make_parts, packed, signed
 
 NOW = 1_790_000_000_000
@@ -73,8 +74,10 @@ def test_a_redelivery_is_answered_204_and_stored_once(client: FlaskClient, parts
 
 def stored(database: Path) -> list[tuple[str | None, int]]:
     """Give the stored events as a stranger reads them: contact, and whether it was placed."""
-    with contextlib.closing(sqlite3.connect(database)) as connection:
-        return connection.execute("SELECT contact, placed FROM events ORDER BY id").fetchall()
+    stranger = sa.create_engine(driver_url(database), poolclass=sa.NullPool)
+    with stranger.connect() as connection:
+        rows = connection.execute(sa.text("SELECT contact, placed FROM events ORDER BY id"))
+        return [(contact, placed) for contact, placed in rows]
 
 
 def test_duplicates_within_a_request_and_across_two_are_dropped_and_counted_before_the_answer(
@@ -150,7 +153,6 @@ def test_v1_is_taken_where_the_portal_allows_it(tmp_path: Path) -> None:
     headers = {"X-HubSpot-Signature": digest, "X-HubSpot-Signature-Version": "v1"}
     assert create_app(parts).test_client().post("/webhooks/hubspot", data=body, headers=headers).status_code == 204
     assert waiting(parts) == [(PORTAL, "1")]
-    parts.inbox._engine.dispose()
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"nonsense", b"[1]", b"[null]", b'[{"a":NaN}]', b"\xff", b"[" * 3000])
@@ -219,6 +221,7 @@ def test_a_body_of_unsaid_length_is_bounded_too(client: FlaskClient) -> None:
     assert (send(packed(change())), send(full), send(full + b" ")) == (204, 204, 413)
 
 
+@pytest.mark.usefixtures("in_a_file")
 def test_503_and_a_time_are_answered_when_events_cannot_be_stored(
     client: FlaskClient, parts: ReceiverParts, database: Path
 ) -> None:
@@ -231,6 +234,7 @@ def test_503_and_a_time_are_answered_when_events_cannot_be_stored(
     assert metric(client, "events_received_total") == {}
     assert post(client, body) == 204
     assert waiting(parts) == [(PORTAL, "1")]
+    parts.inbox._engine.dispose()
 
 
 def test_what_nobody_foresaw_is_answered_503_and_told_to_the_log_alone(parts: ReceiverParts) -> None:
@@ -349,6 +353,6 @@ def test_metrics_tell_what_waits(client: FlaskClient) -> None:
 
 
 def test_gunicorn_is_given_nothing_that_it_does_not_know_and_writes_nothing_outside() -> None:
-    options = gunicorn_options(bind="127.0.0.1:0", threads=4)
+    options = gunicorn_options(bind="127.0.0.1:0")
     assert options["control_socket_disable"] is True
-    assert (options["worker_class"], options["threads"], options["accesslog"]) == ("gthread", 4, None)
+    assert (options["worker_class"], options["accesslog"]) == ("gthread", None)

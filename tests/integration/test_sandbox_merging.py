@@ -1,5 +1,7 @@
 """Merging, deletion and GDPR deletion in the practice HubSpot, and what is left of the old ids."""
 
+import pytest
+
 from tests.integration.sandbox_calls import calling, receiving
 
 PATH = "/crm/v3/objects/contacts"
@@ -28,6 +30,36 @@ def test_two_merged_contacts_become_a_third_and_both_old_ids_work_in_single_call
         )  # fmt: skip
         assert now["hs_merged_object_ids"] == f"{winner};{loser}"
         assert [one["id"] for one in sandbox.deals_of(merged)] == [deal]
+
+
+def test_two_merged_contacts_may_also_go_on_as_the_winner() -> None:
+    with calling(merging_makes_third=False) as (sandbox, api):
+        winner = sandbox.create_contact({"email": "a@example.com"})
+        loser = sandbox.create_contact({"email": "b@example.com", "city": "Oslo"})
+        task = sandbox.create_task({"hs_timestamp": "2099-01-01"}, contacts=[loser])
+        assert sandbox.merge_contacts(winner, loser) == winner
+        assert api("GET", f"{PATH}/{loser}").body["id"] == winner
+        batch = api("POST", f"{PATH}/batch/read", {"inputs": [{"id": winner}, {"id": loser}]})
+        assert (batch.status, batch.body["errors"][0]["context"]) == (207, {"ids": [loser]})
+        assert (sandbox.contact(winner)["city"], sandbox.contact(winner)["hs_merged_object_ids"]) == ("Oslo", loser)
+        assert [one["id"] for one in sandbox.tasks_of(winner)] == [task]
+        told = sandbox.webhooks.events[-1]
+        assert (told["newObjectId"], told["primaryObjectId"]) == (int(winner), int(winner))
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_batch_read_of_the_bin_finds_the_deleted_and_by_default_not_the_merged(shown: bool) -> None:
+    with calling(merged_are_binned=shown) as (sandbox, api):
+        alive, deleted, winner, loser, erased = (sandbox.create_contact({}) for _ in range(5))
+        sandbox.delete_contact(deleted)
+        sandbox.privacy_delete(erased)
+        sandbox.merge_contacts(winner, loser)
+        inputs = {"inputs": [{"id": one} for one in (alive, deleted, winner, loser, erased)]}
+        heard = api("POST", f"{PATH}/batch/read?archived=true", inputs)
+        assert heard.status == 207
+        found = {one["id"]: one["archived"] for one in heard.body["results"]}
+        assert found == dict.fromkeys([deleted, *([winner, loser] if shown else [])], True)
+        assert api("GET", f"{PATH}/{loser}").status == 200
 
 
 def test_an_id_that_was_merged_twice_still_leads_to_the_living_contact() -> None:

@@ -22,7 +22,7 @@ RINGS: Mapping[str, int] = {
     "workdays": 1, "rulebook": 1, "hubspot": 1, "store": 1,
     "config": 2, "decision": 2,
     "services": 5,
-    "receiver": 6, "worker": 6, "web": 6, "serving": 7, "cli": 8,
+    "receiver": 6, "worker": 6, "web": 6, "rollout": 6, "diagnosis": 6, "serving": 7, "cli": 8,
 }  # fmt: skip
 """How far out a part stands; the spine (everything that is not named here) stands between decision and services."""
 SPINE = 3

@@ -8,7 +8,8 @@ import pytest
 from connector.moments import DAY
 from connector.problems import Problem
 from connector.rulebook.checking import load_pack_text
-from connector.rulebook.judging import Known, Properties
+from connector.rulebook.columns import Properties
+from connector.rulebook.judging import Known
 from connector.rulebook.pack import Pack
 from tests.rulebooks import NOW, Person, person, plain, rulebook_of
 
@@ -18,7 +19,6 @@ ladder: [contact, lead, prospect]
 settings: {enough: 5, long: 30 days, some: [a, b]}
 facts:
   fits: {sk_fits: {is: yes}}
-  "company.fits": {sk_fits: {is: yes}}
   lifecyclestage: {contact.lifecyclestage: {is: customer}}
 """
 TAIL = """stages:
@@ -89,9 +89,10 @@ def test_a_fact_hides_the_property_of_its_name_and_the_prefix_contact_shows_it()
     assert fact("{lifecyclestage: {known: true}}", person()) == "no"
 
 
-def test_a_fact_with_a_dot_in_its_name_comes_before_the_company() -> None:
-    assert fact("company.fits", person(sk_fits="yes")) == "yes"
-    assert fact("{company.fits: {is: yes}}", person(company={"fits": "no"}, sk_fits="yes")) == "yes"
+@pytest.mark.parametrize("name", ["company.fits", "contact.fits", "deal.amount"])
+def test_a_fact_that_would_hide_a_property_is_refused(name: str) -> None:
+    _, problems = load_pack_text(f'{HEAD}  "{name}": {{sk_fits: {{is: yes}}}}\n{TAIL}')
+    assert [problem.code for problem in problems if problem.severity == "error"] == ["reserved-name"]
 
 
 def test_a_company_that_there_is_not_leaves_its_properties_unknown() -> None:
@@ -195,7 +196,7 @@ def test_a_wrong_condition_says_what_to_do(condition: str, code: str, cure: str)
     found = problems(condition)
     assert [problem.code for problem in found] == [code]
     assert cure in str(found[0])
-    assert found[0].place.line == 9
+    assert found[0].place.line == 8
 
 
 def test_every_fault_of_one_condition_is_reported() -> None:

@@ -47,6 +47,12 @@ def faults(tmp_path: Path, text: str, environment: Mapping[str, str] = ENVIRONME
     return [f"{problem.place.line}:{problem.place.column} {problem.code}" for problem in problems]
 
 
+@pytest.mark.parametrize(("written", "read"), [("never", None), ("15 minutes", 900_000), ("1h", 3_600_000)])
+def test_how_often_to_reconcile_is_a_duration_or_never(tmp_path: Path, written: str, read: int | None) -> None:
+    config = good(tmp_path, f"version: 1\nworker: {{reconcile_every: {written}}}\n{PORTAL}")
+    assert config.worker.reconcile_every == read
+
+
 def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
     config = good(tmp_path, f"version: 1\n{PORTAL}")
     portal = config.portals[0]
@@ -169,6 +175,8 @@ def test_an_empty_token_for_operations_is_none(tmp_path: Path) -> None:
         ("version: 1\nserver: {threads: 0}", "", ["2:19 wrong-value"]),
         ("version: 1\nworker: {settle: 2}", "", ["2:18 unreadable-duration"]),
         ("version: 1\nworker: {settle: 2 moons}", "", ["2:18 unreadable-duration"]),
+        ("version: 1\nworker: {reconcile_every: 0s}", "", ["2:27 unreadable-duration"]),
+        ("version: 1\nworker: {reconcile_every: off}", "", ["2:27 unreadable-duration"]),
         ("version: 1\nlog: {format: xml}", "", ["2:15 wrong-value"]),
         ("version: 1\nlog: json", "", ["2:6 wrong-type"]),
         ("version: 1", "    acess_token: x", ["8:5 unknown-key"]),

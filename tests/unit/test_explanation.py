@@ -1,7 +1,8 @@
 """The explanation: the decision with every condition, wanted and actual, in the contract's words."""
 
 from connector.decision import NO_MEMORY, decide
-from connector.explanation import explain, unanswered
+from connector.explanation import as_in_portal, explain, unanswered
+from connector.history import Version
 from connector.moments import DAY, write_moment
 from connector.plan import Terms, make_plan
 from connector.rulebook.judging import Rulebook
@@ -29,11 +30,19 @@ ANA = Snapshot(
     contact="7", properties={"firstname": "Ana", "hs_sales_email_last_replied": REPLIED}, company=None, deals=()
 )
 
+ORIGINS = {
+    "hs_sales_email_last_replied": Version(value=REPLIED, moment=NOW - 10 * DAY, source="EMAIL"),
+    "sk_source": Version(value="inbound", moment=NOW - DAY, source="CRM_UI", source_id="userId:5"),
+}
+
 
 def explained(subject: Snapshot = ANA, *, planned: bool = True, missing: tuple[str, ...] = ()) -> dict[str, object]:
     decision = decide(RULEBOOK, subject, NO_MEMORY, NOW)
-    plan = make_plan(decision, subject, TERMS, NOW) if planned else None
-    return explain(RULEBOOK, subject, decision, NOW, plan=plan, missing=missing).as_data()
+    explanation = explain(RULEBOOK, subject, decision, NOW)
+    if not planned:
+        return explanation.as_data()
+    plan = make_plan(decision, subject, TERMS, NOW)
+    return as_in_portal(explanation, plan=plan, missing=missing, origins=ORIGINS).as_data()
 
 
 def test_it_has_every_key_of_the_contract() -> None:
@@ -55,6 +64,26 @@ def test_every_condition_has_what_was_wanted_and_what_was_there() -> None:
     assert (asked["wanted"], asked["actual"], asked["result"]) == ("is inbound", None, "unknown")
     assert "changes_at" not in asked
     assert by_source["company (not read)"]["result"] == "unknown"
+
+
+def test_a_condition_says_who_set_the_value_and_when() -> None:
+    conditions = explained()["conditions"]
+    assert isinstance(conditions, list)
+    told = {one["source"]: (one.get("set_by"), one.get("set_at")) for one in conditions}
+    assert told["contact.sk_source"] == ("user 5 (CRM_UI)", write_moment(NOW - DAY))
+    assert told["contact.hs_sales_email_last_replied"] == ("automation (EMAIL)", write_moment(NOW - 10 * DAY))
+    assert told["company (not read)"] == (None, None)
+
+
+def test_every_rule_above_says_what_kept_it_from_applying() -> None:
+    silent = Snapshot(contact="7", properties={"sk_source": "event"}, company={}, deals=())
+    above = explained(silent)["rules_above"]
+    assert isinstance(above, list)
+    assert [(loser["rule"], loser["stage"]) for loser in above] == [("asked", "lead")]
+    assert [(row["text"], row["result"], row["actual"]) for row in above[0]["failed"]] == [
+        ("sk_source is inbound", "no", "event"),
+        ("hs_sales_email_last_replied within last 30 days", "unknown", None),
+    ]
 
 
 def test_effects_are_what_would_be_done_now() -> None:

@@ -124,24 +124,6 @@ def test_a_write_that_the_answer_does_not_name_is_unclear_and_not_missing(hubspo
     assert (set(answer.found), answer.missing, answer.failed["2"].kind) == ({"1"}, {"no-id"}, "unclear")
 
 
-def test_changed_contacts_are_searched_by_windows_of_ids(hubspot: responses.RequestsMock) -> None:
-    def answer(request: PreparedRequest) -> tuple[int, dict[str, str], str]:
-        body = json.loads(request.body or "")
-        first, second = body["filterGroups"][0]["filters"]
-        assert (first["value"], body["sorts"][0]["direction"]) == ("1700000000000", "ASCENDING")
-        ids = [number for number in range(1, 451) if number > int(second["value"])][: body["limit"]]
-        return 200, {}, json.dumps({"total": 450, "results": [record(str(number)) for number in ids]})
-
-    hubspot.add_callback("POST", f"{OBJECTS}/contacts/search", answer)
-    found = [each["id"] for each in a_portal().contacts.changed_since(1_700_000_000_000, ["email"])]
-    assert (found, len(hubspot.calls)) == ([str(number) for number in range(1, 451)], 4)
-
-
-def test_a_search_that_ignores_the_window_does_not_go_on_for_ever(hubspot: responses.RequestsMock) -> None:
-    hubspot.post(f"{OBJECTS}/contacts/search", json={"results": [record("5")]})
-    assert [each["id"] for each in a_portal().contacts.changed_since(0, ["email"])] == ["5"]
-
-
 def test_all_contacts_are_listed_page_by_page(hubspot: responses.RequestsMock) -> None:
     hubspot.get(f"{OBJECTS}/contacts", json={"results": [record("1")], "paging": {"next": {"after": "1"}}})
     hubspot.get(f"{OBJECTS}/contacts", json={"results": [record("2")]})

@@ -258,3 +258,14 @@ def test_a_huge_body_yields_a_small_meaning() -> None:
 def test_a_retry_after_that_is_no_number_of_seconds_is_not_believed() -> None:
     waits = [tell(477, None, {"Retry-After": text}).retry_after_ms for text in ("nan", "inf", "-5", "1e400", "1e300")]
     assert waits == [None, None, None, None, 86_400_000]
+
+
+def test_what_stands_in_the_place_of_a_name_is_told_only_when_it_is_one() -> None:
+    echo = "ana@example.com is not valid"
+    body = {
+        "category": echo, "subCategory": echo, "correlationId": echo, "message": "no",
+        "errors": [{"code": echo, "context": {"propertyName": ["email", echo], "missingScopes": [echo]}}],
+    }  # fmt: skip
+    told = meaning_of(400, {"X-HubSpot-Correlation-Id": echo, "Content-Type": echo}, body)
+    assert "ana" not in f"{told}{told!r}"
+    assert "ana" not in str(meaning_of(502, {"Content-Type": echo}, BROKEN))

@@ -18,7 +18,7 @@ from connector.hubspot.paths import CallKind, Endpoint, dated, endpoint_of
         ("POST", "/crm/v3/objects/contacts", "POST /crm/objects/contacts", False, "call"),
         (
             "POST", "/crm/v4/associations/contacts/deals/batch/read",
-            "POST /crm/associations/contacts/deals/batch/read", True, "call",
+            "POST /crm/associations/contacts/deals/batch/read", True, "exempt",
         ),
         ("GET", "/crm/v3/properties/contacts", "GET /crm/properties/contacts", True, "call"),
         ("POST", "/crm/v3/properties/tasks", "POST /crm/properties/tasks", True, "call"),

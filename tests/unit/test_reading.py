@@ -1,5 +1,6 @@
 """YAML 1.2 with places, strictly: every fault of a file in one run, and no bytes that raise."""
 
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,22 @@ def test_an_alias_inside_itself_is_refused() -> None:
 )
 def test_deep_nesting_is_refused(text: str) -> None:
     assert [fault.split()[1] for fault in faults(text)] in (["yaml-syntax"], ["too-much"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: b #" + "#" * 1_000_000, "!" * 1_000_000, "[" + "a," * 500_000 + "]", "- !x y\n" * 140_000, "- a\n" * 250_000,
+     "a: 1\n" * 200_000, "{" * 1_000_000, "? " * 500_000],
+)  # fmt: skip
+def test_a_file_that_would_take_long_is_given_up(text: str) -> None:
+    """Each of these takes the parser minutes, or hours."""
+    began = time.monotonic()
+    assert [fault.split()[1] for fault in faults(text)] in (["too-much"], ["yaml-syntax"])
+    assert time.monotonic() - began < 60
+
+
+def test_faults_without_end_are_reported_up_to_a_thousand() -> None:
+    assert len(faults("a: 1\n" * 3_000)) == 1_000
 
 
 def test_fifty_levels_are_not_deep() -> None:

@@ -12,7 +12,7 @@ from connector.moments import DAY
 from connector.pipeline import decide_case, see_case
 from connector.rulebook.cases import CaseFile, judge_case, load_cases
 from connector.rulebook.checking import load_pack
-from connector.rulebook.judging import Properties
+from connector.rulebook.columns import Properties
 from connector.rulebook.shipped import shipped_folder, shipped_packs
 from tests.rulebooks import NOW, SEEDS, Person, moment, person, plain, proof, shipped, some_contact, some_memory
 

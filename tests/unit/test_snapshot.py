@@ -18,7 +18,7 @@ values: [{id: v, when: asked, set: {my_property: "1"}}]
 tasks:
   - {id: t, when: asked, title: "{{ contact.nickname }} of {{ company.name }}"}
 """
-ALWAYS = {"email", "hubspot_owner_id", "lifecyclestage"}
+ALWAYS = {"email", "hubspot_owner_id", "lifecyclestage", "hs_merged_object_ids"}
 
 
 def test_a_pack_asks_for_what_it_names_and_no_more() -> None:

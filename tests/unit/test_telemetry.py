@@ -150,6 +150,8 @@ def test_the_console_form_is_for_people(capsys: pytest.CaptureFixture[str]) -> N
         ("text", "token pat-eu1-12345678-abcd", "token ***"), ("text", "sent Bearer abc.def", "sent Bearer ***"),
         ("text", "mail ana.b+c@mail.example.co.uk now", "mail ***@*** now"), ("portal", 4242, 4242), ("ok", True, True),
         ("deep", {"a": [{"password": "x", "mail": "a@b.de"}]}, {"a": [{"password": "***", "mail": "***@***"}]}),
+        ("text", "call +49 (170) 555-0199 or ana%40example.com", "call +*** or ***@***"),
+        ("text", "2026-11-22T05:08:59+00:00 id 123456789012", "2026-11-22T05:08:59+00:00 id 123456789012"),
         ("text", "2 @ 3, a@b, https://example.com/x", "2 @ 3, a@b, https://example.com/x"),
     ],
 )  # fmt: skip

@@ -3,6 +3,7 @@
 There is no way back: what a newer release made is refused by an older one, so take a backup before an upgrade.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -33,6 +34,24 @@ def upgrade(engine: sa.Engine) -> None:
             command.upgrade(config, "head")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """At which revision a database is, and which is this release's newest."""
+
+    current: str | None
+    newest: str | None
+    is_unknown: bool
+
+
+def standing(connection: sa.Connection, script: ScriptDirectory | None = None) -> Standing:
+    """Say at which revision a database is, and change nothing."""
+    script = script or ScriptDirectory.from_config(script_config())
+    current = MigrationContext.configure(connection).get_current_revision()
+    known = {revision.revision for revision in script.walk_revisions()}
+    is_unknown = current is not None and current not in known
+    return Standing(current=current, newest=script.get_current_head(), is_unknown=is_unknown)
+
+
 def script_config() -> Config:
     """Say where the revisions are: beside this module, in the wheel as in the source tree."""
     config = Config()
@@ -42,9 +61,8 @@ def script_config() -> Config:
 
 
 def _current(connection: sa.Connection, script: ScriptDirectory) -> str | None:
-    current = MigrationContext.configure(connection).get_current_revision()
-    known = {revision.revision for revision in script.walk_revisions()}
-    if current is not None and current not in known:
-        message = f"database: it is at revision {current!r}; this release knows up to {script.get_current_head()!r}"
+    at = standing(connection, script)
+    if at.is_unknown:
+        message = f"database: it is at revision {at.current!r}; this release knows up to {at.newest!r}"
         raise DatabaseNewer(f"{message}; install the newer release or restore a backup")
-    return current
+    return at.current

@@ -1,0 +1,130 @@
+"""What all pages share: what they are made from, the frame around them, the headers that go with them.
+
+A page is a module with a `PAGE`; `page.py` lists them, and the navigation follows that list.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import flask
+import sqlalchemy as sa
+
+from connector.config import Config
+from connector.inbox import Inbox
+from connector.moments import DAY, HOUR, MINUTE, SECOND, Clock, write_moment
+from connector.portals import Portals
+from connector.rulebook.pack import Pack
+from connector.telemetry import mask
+from connector.web.admission import Admission, Visitor
+
+# Referrer-Policy: with `no-referrer` browsers send our own forms as from nowhere (`Origin: null`).
+# https://fetch.spec.whatwg.org/#append-a-request-origin-header
+_HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Alert:
+    """Something that a person should look at, beside dead letters and portals in trouble; no personal data."""
+
+    portal: int
+    subject: str
+    text: str
+    since: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Site:
+    """What pages are made from."""
+
+    config: Config
+    packs: Mapping[int, Pack]
+    engine: sa.Engine
+    inbox: Inbox
+    troubles: Portals
+    clock: Clock
+    admission: Admission
+
+    @property
+    def portals(self) -> list[int]:
+        """Give the ids of the configured portals, in their order."""
+        return [portal.id for portal in self.config.portals]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """A page: its name in addresses, its place in the navigation, and the function that adds its routes."""
+
+    name: str
+    path: str
+    title: str
+    add: Callable[[flask.Blueprint, Site], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A number that was counted no further than it costs little."""
+
+    number: int
+    most: int
+
+    def __str__(self) -> str:
+        return f"{self.most:,} or more" if self.number > self.most else f"{self.number:,}"
+
+
+def render(template: str, status: int = 200, **values: object) -> flask.Response:
+    """Fill in a template for whoever asks."""
+    visitor: Visitor | None = flask.g.get("visitor")
+    text = flask.render_template(template, visitor=visitor, form_key=_form_key(visitor), **values)
+    return secured(flask.Response(text, status=status, content_type="text/html; charset=utf-8"))
+
+
+def render_message(status: int, title: str, text: str) -> flask.Response:
+    """Say in plain words what is the matter."""
+    return render("message.html", status, title=title, text=text)
+
+
+def secured(response: flask.Response) -> flask.Response:
+    """Put the strict headers on an answer; nothing with data in it is kept by a browser or a proxy."""
+    response.headers.update(_HEADERS)
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def moment(value: int | None) -> str:
+    """Write a moment for people, to the second (UTC)."""
+    return "" if value is None else write_moment(value // SECOND * SECOND).replace("T", " ").replace("Z", " UTC")
+
+
+def span(milliseconds: int) -> str:
+    """Write a length of time for people: the largest unit, and what is over in the next one."""
+    units = ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s"))
+    first = next((place for place, (size, _) in enumerate(units) if milliseconds >= size), 3)
+    rest, said = max(milliseconds, 0), list[str]()
+    for size, name in units[first : first + 2]:
+        number, rest = divmod(rest, size)
+        said += [f"{number} {name}"] if number or not said else []
+    return " ".join(said)
+
+
+def masked(text: str | None) -> str:
+    """Leave out of an error what may be personal or secret, as in the log."""
+    return str(mask(None, "", {"text": text or ""})["text"])
+
+
+def _form_key(visitor: Visitor | None) -> str:
+    if visitor is None or visitor.session is None:
+        return ""
+    admission: Admission = flask.g.admission
+    return admission.sessions.form_key(visitor.session)

@@ -1,0 +1,1 @@
+"""What holds on PostgreSQL alone; `make test-postgres` runs it, for it needs a server."""

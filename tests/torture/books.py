@@ -1,0 +1,134 @@
+"""Stagekeeper's own books, read from outside: the database as a file, without any of the product's code but one.
+
+The one is `retry`, which people have as `stagekeeper events retry`: contacts whose next try lies minutes ahead, as the
+growing wait has it, are tried now, so that a run ends within minutes. It gives back no contact that was lost: it can
+only name those that still wait.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from connector.inbox import Inbox
+from connector.moments import HOUR, SECOND, system_clock
+from connector.store.engine import open_database
+from tests.torture.postman import digest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Open:
+    """What is not done yet."""
+
+    unplaced: int
+    claimed: int
+    due: int
+    """Contacts whose time has come, or comes within the hour: events, retries; not the looks of next week."""
+    dead: int
+
+    def __bool__(self) -> bool:
+        return bool(self.unplaced or self.claimed or self.due)
+
+
+class Books:
+    """The database of a Stagekeeper that others run."""
+
+    def __init__(self, database: Path, portal: int) -> None:
+        self._database = database
+        self._portal = portal
+
+    def open_work(self) -> Open:
+        """Count what is not done yet."""
+        soon = system_clock() + HOUR
+        with self._reading() as connection:
+            one = connection.execute(
+                "SELECT (SELECT count(*) FROM events WHERE placed = 0), "
+                "(SELECT count(*) FROM waiting WHERE claim IS NOT NULL), "
+                "(SELECT count(*) FROM waiting WHERE dead_at IS NULL AND due <= ?), "
+                "(SELECT count(*) FROM waiting WHERE dead_at IS NOT NULL)",
+                (soon,),
+            ).fetchone()
+        return Open(unplaced=one[0], claimed=one[1], due=one[2], dead=one[3])
+
+    def in_hand(self) -> tuple[int, int]:
+        """Count the contacts that are in somebody's hands, and the effects that are intended and not known as done."""
+        with self._reading() as connection:
+            one = connection.execute(
+                "SELECT (SELECT count(*) FROM waiting WHERE claimed_until > ?), "
+                "(SELECT count(*) FROM effects WHERE state = 'intended')",
+                (system_clock(),),
+            ).fetchone()
+        return int(one[0]), int(one[1])
+
+    def hurry(self, *, beyond_s: float) -> int:
+        """Try those now whose next try is further off than this; their number."""
+        now = system_clock()
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT contact FROM waiting WHERE dead_at IS NULL AND claim IS NULL AND attempts > 0 "
+                "AND due > ? AND due <= ?",
+                (now + round(beyond_s * SECOND), now + 24 * HOUR),
+            ).fetchall()
+        if not rows:
+            return 0
+        engine = open_database(f"sqlite:///{self._database}", migrate=False)
+        try:
+            inbox = Inbox(engine, system_clock)
+            return sum(inbox.retry(portal=self._portal, contact=contact) for (contact,) in rows)
+        finally:
+            engine.dispose()
+
+    def stored_events(self) -> set[str]:
+        """Give the digests of all events that are stored."""
+        with self._reading() as connection:
+            return {digest(orjson.loads(orjson.loads(body)) if body[:1] == '"' else orjson.loads(body))
+                    for (body,) in connection.execute("SELECT body FROM events")}  # fmt: skip
+
+    def counts(self) -> dict[str, int]:
+        """Count what was stored, decided and intended."""
+        queries = {
+            "events stored": "SELECT count(*) FROM events",
+            "decisions": "SELECT count(*) FROM records",
+            "effects": "SELECT count(*) FROM effects",
+            "effects confirmed": "SELECT count(*) FROM effects WHERE state = 'confirmed'",
+            "effects dropped": "SELECT count(*) FROM effects WHERE state = 'failed'",
+            "effects left open": "SELECT count(*) FROM effects WHERE state = 'intended'",
+        }
+        with self._reading() as connection:
+            return {name: int(connection.execute(query).fetchone()[0]) for name, query in queries.items()}
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        """Give the contacts that were given up."""
+        return self._rows("SELECT contact, attempts, last_error FROM waiting WHERE dead_at IS NOT NULL")
+
+    def open_effects(self) -> set[str]:
+        """Give the contacts for whom something is intended and not done."""
+        return {row["contact"] for row in self._rows("SELECT contact FROM effects WHERE state = 'intended'")}
+
+    def about(self, contact: str) -> dict[str, Any]:
+        """Give all that is known of a contact, for whoever has to find out why it is not where it should be."""
+        names = {
+            "contact": "SELECT stage, status, rule, marks, unwritten, stage_seen, theirs_until, gone FROM contacts",
+            "waiting": "SELECT due, attempts, claim, dead_at, last_error FROM waiting",
+            "effects": "SELECT id, key, state, hubspot_id, intended_at, settled_at, error FROM effects",
+            "records": "SELECT id, claim, decided_at, stage_before, stage, status, rule, planned, done FROM records",
+            "events": "SELECT type, received_at, due, placed FROM events",
+        }
+        return {
+            name: self._rows(f"{query} WHERE portal = ? AND contact = ? ORDER BY rowid", self._portal, contact)
+            for name, query in names.items()
+        }
+
+    def _rows(self, query: str, *values: object) -> list[dict[str, Any]]:
+        with self._reading() as connection:
+            connection.row_factory = sqlite3.Row
+            return [dict(row) for row in connection.execute(query, values)]
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self._database, timeout=30)) as connection:
+            yield connection
