@@ -41,7 +41,7 @@ class Server:
         """Start it and wait until it takes connections."""
         settings = {
             "listen_addresses": "127.0.0.1", "port": str(self._port), "unix_socket_directories": "",
-            "max_connections": "300", "shared_buffers": "64MB", "log_min_messages": "fatal", **self._settings,
+            "max_connections": "300", "shared_buffers": "64MB", "log_min_messages": "error", **self._settings,
         }  # fmt: skip
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with (self._folder / "log").open("ab") as log:

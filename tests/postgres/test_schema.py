@@ -1,4 +1,4 @@
-"""PostgreSQL is brought up to date once by however many start together, kept as the code has it, and refused when newer."""
+"""PostgreSQL is brought up to date once by however many start together, and refused when it is newer."""
 
 import subprocess
 import sys
