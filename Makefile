@@ -19,11 +19,12 @@ TEST_STAMP := $(VENV)/.installed-for-tests
 PIP = CPPFLAGS="$$($(PYTHON) -c 'import sys; print("-DPyEval_CallObject=PyObject_CallObject" if sys.version_info >= (3, 13) else "")') $$CPPFLAGS" \
       $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test lint requirements bench torture fuzz audit wheel wheel-demo tools clean
+.PHONY: help demo test test-postgres lint requirements bench torture fuzz audit wheel wheel-demo tools clean
 
 help:
 	@echo "make demo         watch contacts of a practice HubSpot move (FOREVER=1, SECONDS=$(SECONDS), PACK=$(PACK), PORT=$(PORT))"
 	@echo "make test         lint, types, every test that needs no server"
+	@echo "make test-postgres what is stored and worked off, on a PostgreSQL server of its own that is gone afterwards"
 	@echo "make requirements lists what the shipped packs must do and no case cites"
 	@echo "make bench        the numbers of the README, as ratios"
 	@echo "make torture      everything goes wrong at once for minutes (SEED=$(SEED), KILLS=$(KILLS), CONTACTS=$(CONTACTS)); nothing lost, nothing twice"
@@ -38,6 +39,11 @@ demo: $(STAMP)
 
 test: lint
 	$(BIN)/python -m pytest tests -n $(JOBS) --dist loadfile
+
+# Those that keep nothing in a database are left out; those that are about a file keep theirs in one.
+test-postgres: $(TEST_STAMP)
+	$(BIN)/python -m tests.postgres_server $(BIN)/python -m pytest tests/postgres tests/integration \
+	  --ignore-glob='*/test_sandbox_*' -n $(JOBS) --dist loadfile
 
 lint: $(TEST_STAMP)
 	$(BIN)/ruff check .

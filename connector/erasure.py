@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from connector.errors import Refused
 from connector.events import MERGE, merged_in, survivor_in
-from connector.intake import placed_or_not
+from connector.intake import placed_or_not, stop_placing
 from connector.moments import HOUR, SECOND, Clock, write_moment
 from connector.receipts import Reason, Receipt, erased_among, leave_further, leave_receipt
 from connector.store.engine import again_when_collided, reading, writing
@@ -185,6 +185,7 @@ def _is_known(connection: sa.Connection, portal: int, contact: str) -> bool:
 
 def _refuse_claimed(connection: sa.Connection, portal: int, ids: Collection[str], now: int) -> None:
     """Raise UnderWay when a claim whose lease is not over holds any of these; locks their rows otherwise."""
+    stop_placing(connection)  # it would let the contact wait, between two looks of ours, because of an event that goes
     query = (
         sa.select(waiting.c.contact, waiting.c.claim, waiting.c.claimed_until)
         .where(_of(waiting, portal, ids))

@@ -18,7 +18,7 @@ from connector.echoes import find_echoes
 from connector.events import Event
 from connector.moments import DAY, Clock
 from connector.receipts import erased_among
-from connector.store.engine import again_when_collided, insert_into, is_alone, reading, writing
+from connector.store.engine import again_when_collided, be_alone, insert_into, is_alone, reading, writing
 from connector.store.prepared import Insert, Prepared, Rows
 from connector.store.tables import events, portals, waiting
 from connector.store.together import Together
@@ -150,6 +150,11 @@ class Intake:
         """Give every portal the row that its turns are counted in."""
         rows = [{"portal": portal, "calls": [], "searches": []} for portal in sorted(named)]
         connection.execute(insert_into(self._engine, portals).on_conflict_do_nothing(), rows)
+
+
+def stop_placing(connection: sa.Connection) -> None:
+    """Let nobody place events until the transaction ends; to be called before a row of the inbox is locked."""
+    be_alone(connection, _PLACING)
 
 
 def placed(*where: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:

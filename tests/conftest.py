@@ -1,7 +1,23 @@
 """What holds for every test: nothing of it is left in a PostgreSQL server, when there is one."""
 
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
 from tests.databases import _no_connection_left_behind, _no_database_left_behind, in_a_file, is_postgres
 
 __all__ = ["_no_connection_left_behind", "_no_database_left_behind", "in_a_file"]
 
 collect_ignore = [] if is_postgres() else ["postgres"]
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Undo what a test has set up for logging: it may write to what pytest closes after that test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:], root.level = handlers, level

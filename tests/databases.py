@@ -20,7 +20,7 @@ POSTGRES = "STAGEKEEPER_TEST_POSTGRES"
 """Names the environment variable with the address of a PostgreSQL server on which databases may be made."""
 
 _TEMPLATE = "stagekeeper_template"
-_NAME = "^stagekeeper_test_"
+_LOCK = 5_746_391_099  # CREATE DATABASE wants its template for itself
 
 
 def is_postgres() -> bool:
@@ -45,13 +45,19 @@ def driver_url(path: Path) -> sa.URL:
 
 
 def _url(path: Path, *, template: str) -> str:
-    name = f"{_NAME[1:]}{hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:16]}"
+    name = f"{_prefix()}{hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:16]}"
     with _server() as connection:
+        connection.execute(sa.select(sa.func.pg_advisory_lock(_LOCK)))  # until the end of the session
         if not _is_there(connection, name):  # else this test, or the one that started this process, has asked before
             if template == _TEMPLATE:
                 _make_template(connection)
             connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
     return _named(name)
+
+
+def _prefix() -> str:
+    """Begin the names of databases of this process and of those that it starts, whichever others test beside it."""
+    return f"stagekeeper_test_{os.environ.get('PYTEST_XDIST_WORKER', 'gw')}_"
 
 
 def _make_template(connection: sa.Connection) -> None:
@@ -90,8 +96,8 @@ def _no_database_left_behind() -> Iterator[None]:
     yield
     if is_postgres():
         with _server() as connection:
-            ours = sa.text("SELECT datname FROM pg_database WHERE datname ~ :name")
-            for name in connection.scalars(ours, {"name": _NAME}).all():
+            ours = sa.text("SELECT datname FROM pg_database WHERE starts_with(datname, :name)")
+            for name in connection.scalars(ours, {"name": _prefix()}).all():
                 connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 

@@ -124,6 +124,12 @@ def is_alone(connection: sa.Connection, lock: int) -> bool:
     return bool(connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(lock))))
 
 
+def be_alone(connection: sa.Connection, lock: int) -> None:
+    """Wait until nobody else is at some work, and keep everybody from it until the transaction ends."""
+    if connection.dialect.name != "sqlite":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock)))
+
+
 def clock_of(engine: sa.Engine) -> Clock:
     """Give the clock that leases are counted by: the database's where several machines may share it."""
     clock: Clock = engine.get_execution_options().get(CLOCK, system_clock)

@@ -22,7 +22,7 @@ _SILENCE_S = 10
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html, what the world around us causes, by class or by code.
 _CURES = {
-    "08": "check that the server runs and lets this user into this database",
+    "08": "check that the server runs and takes connections",
     "25006": "the server takes no writes: give the address of the one that does",
     "42501": "give the user the right to use these tables (it must own them to bring them up to date)",
     "53100": "free space on the server's disk",

@@ -24,7 +24,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 def serving(folder: Path, *, server: str) -> Iterator[int]:
     """Serve the page on a free port, without a worker."""
     port = free_port()
-    text = CONFIG.format(server=f'bind: "127.0.0.1:{port}"{server}', database=folder / "page.db")
+    text = CONFIG.format(server=f'bind: "127.0.0.1:{port}"{server}', database=f"sqlite:///{folder / 'page.db'}")
     config = folder / f"config-{port}.yaml"
     config.write_text(text + PORTAL.format(id=4242, rules=shipped_packs()["default"]), "utf-8")
     with running("--config", config, "serve", "--no-worker", folder=folder, log=folder / "serve.log") as process:

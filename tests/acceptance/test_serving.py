@@ -24,7 +24,7 @@ ENV = {"TOKEN": SECRETS[0], "SECRET": SECRETS[1], "OPS": SECRETS[2]}
 CONFIG = """version: 1
 database: sqlite:///served.db
 server: {{bind: "127.0.0.1:{port}"{ops}}}
-worker: {{settle: 200ms, lease: 3s}}
+worker: {{settle: 200ms, lease: 3s, reconcile_every: never}}
 portals:
   - id: 4242
     name: Practice

@@ -20,6 +20,8 @@ from connector.sandbox.signing import signed_headers
 from tests.practice import WEBHOOK_URL
 from tests.running import answers, free_port, get, running, wait_until
 
+pytestmark = pytest.mark.usefixtures("in_a_file")
+
 HUBSPOT_WAITS_S = 5.0
 SENDERS = 150
 RULES = Path(__file__).parents[2] / "rules" / "default.yaml"

@@ -467,7 +467,7 @@ def test_a_server_that_does_not_answer_is_broken_and_its_password_is_not_shown(t
     edit(the, f"sqlite:///{file}", "postgresql://stagekeeper:pass-5e4f@127.0.0.1:1/db")
     checks = examine_all(the)
     assert broken_in(checks) == {"database"}
-    assert the_one(checks, "database").cure == "check that the server runs and takes connections"
+    assert the_one(checks, "database").cure.startswith("check that the server runs and ")
     assert not [check for check in checks if "pass-5e4f" in str(check)]
     assert {"token", "budget"} <= {check.id for check in checks}
 

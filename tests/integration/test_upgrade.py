@@ -181,6 +181,8 @@ def test_a_backup_taken_while_events_come_in_is_whole_and_opens(tmp_path: Path, 
 # What the tool `sqlite3` does at `.backup`, for machines without it: the same call of the same library.
 _SHELL = """
 import sqlite3, sys
+
+pytestmark = pytest.mark.usefixtures("in_a_file")
 source, command = sys.argv[1:]
 verb, target = command.split()
 assert verb == ".backup"

@@ -1,0 +1,212 @@
+"""Everything at once on the same contacts: nobody waits in a circle for long, nobody fails for it, and all is done."""
+
+import contextlib
+import random
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from structlog.testing import capture_logs
+
+from connector.erasure import UnderWay, erase_person
+from connector.errors import ClaimLost, Collided
+from connector.hubspot.budget import BudgetState
+from connector.inbox import Inbox
+from connector.moments import MINUTE, SECOND
+from connector.portals import Portals
+from connector.store.budgets import DatabaseBudgets
+from connector.store.engine import again_when_collided, open_database, writing
+from connector.store.tables import events, portals, waiting
+from connector.watermarks import TurnLost
+from connector.worker import Worker
+from tests.databases import database_url
+from tests.inboxes import PORTAL, Hands, accept
+from tests.practice import INBOUND, practice, stages
+
+SECONDS = 8
+
+
+def at_once(*works: Callable[[], object], seconds: float = SECONDS) -> list[BaseException]:
+    """Have each work done again and again by a thread of its own, for some seconds; give what was raised."""
+    over = threading.Event()
+    raised: list[BaseException] = []
+
+    def run(work: Callable[[], object]) -> None:
+        while not over.is_set():
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - a thread's errors are the test's
+                raised.append(error)
+                return
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    over.wait(seconds)
+    over.set()
+    for thread in threads:
+        thread.join(60)
+    return raised
+
+
+def deadlocks(engine: sa.Engine) -> int:
+    query = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SELECT pg_stat_clear_snapshot()")
+        return int(connection.exec_driver_sql(query).scalar_one())
+
+
+def test_those_who_accept_place_claim_finish_erase_and_reconcile_do_not_wait_in_a_circle(tmp_path: Path) -> None:
+    url, hands = database_url(tmp_path / "circle"), Hands()
+    engines = [open_database(url) for _ in range(9)]
+    inboxes = [Inbox(engine, hands) for engine in engines]
+    chance = random.Random(3)
+
+    def some(number: int = 30) -> list[str]:
+        return [str(chance.randrange(1, 60)) for _ in range(number)]
+
+    def post(inbox: Inbox) -> None:
+        hands.move(5)
+        accept(inbox, *some())
+
+    def work(inbox: Inbox) -> None:
+        claim = inbox.claim(lease_ms=MINUTE, limit=20)
+        # Lost is what holds a contact that was let wait in the very moment in which it was erased.
+        with contextlib.suppress(ClaimLost):
+            if claim is not None:
+                inbox.renew(claim, lease_ms=MINUTE)
+                contacts = [held.contact for held in claim.contacts]
+                inbox.finish(claim, settled={c: chance.choice((None, hands.now + SECOND)) for c in contacts[::2]})
+                inbox.release(claim)
+
+    def erase(engine: sa.Engine) -> None:
+        try:
+            erase_person(engine, PORTAL, some(1)[0], reason="asked", now=hands.now)
+        except UnderWay:
+            return
+
+    def reconcile(engine: sa.Engine, inbox: Inbox) -> None:
+        with writing(engine) as connection:
+            inbox.look_at(PORTAL, some(), due=hands.now, connection=connection)
+            connection.execute(sa.update(portals).values(watermark=hands.now))
+
+    budgets = DatabaseBudgets(engines[7], to_row=BudgetState.as_row, from_row=BudgetState.of_row)
+    troubles = Portals(engines[8], hands)
+
+    def others() -> None:
+        budgets.change(PORTAL, lambda state: (state, None))
+        troubles.begin_trouble(PORTAL, code="limited", text="x", until=hands.now)
+        troubles.end_trouble(PORTAL, tried_at=hands.now)
+
+    raised = at_once(
+        lambda: post(inboxes[0]), lambda: post(inboxes[1]), lambda: work(inboxes[2]), lambda: work(inboxes[3]),
+        lambda: work(inboxes[4]), lambda: erase(engines[5]), lambda: erase(engines[6]),
+        lambda: reconcile(engines[6], inboxes[6]), others,
+    )  # fmt: skip
+    assert raised == []
+    assert deadlocks(engines[0]) == 0
+
+
+def test_a_transaction_that_was_given_up_for_another_is_made_again(tmp_path: Path) -> None:
+    engine, hands = open_database(database_url(tmp_path / "again")), Hands()
+    accept(Inbox(engine, hands), "1", "2")
+    Inbox(engine, hands).counts()
+    together = threading.Barrier(2)
+    tries: list[str] = []
+
+    @again_when_collided
+    def change(*contacts: str) -> None:
+        tries.append(contacts[0])
+        with writing(engine) as connection:
+            for contact in contacts:
+                connection.execute(sa.update(waiting).where(waiting.c.contact == contact).values(last_error="x"))
+                if contact == contacts[0] and len(tries) <= 2:
+                    together.wait(10)
+
+    threads = [threading.Thread(target=change, args=contacts) for contacts in (("1", "2"), ("2", "1"))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(tries) == 3
+    assert deadlocks(engine) == 1
+
+
+def test_one_that_is_given_up_again_and_again_is_an_unavailable_database() -> None:
+    tries: list[int] = []
+
+    @again_when_collided
+    def collide() -> None:
+        tries.append(1)
+        raise Collided("each time")
+
+    with pytest.raises(Collided):
+        collide()
+    assert len(tries) == 5
+
+
+RULES = """
+version: 1
+pack: busy
+ladder: [contact, lead]
+stages:
+  - {id: asked, when: {sk_source: {is: inbound}}, stage: lead, because: They asked.}
+  - {id: rest, stage: contact, because: Nothing is known.}
+tasks:
+  - {id: greet, when: {entered: lead}, title: "Greet {{ contact.email }}"}
+"""
+
+
+def test_workers_beside_merges_deletions_erasures_and_reconciliation_come_to_the_right_end(tmp_path: Path) -> None:
+    with practice(tmp_path, rules=RULES) as the, capture_logs() as logs:
+        chance = random.Random(5)
+        people = [the.sandbox.create_contact({"email": f"p{n}@example.com"}) for n in range(150)]
+        the.catch_up()
+        workers = [Worker(the.again().services) for _ in range(3)]
+        delivering = threading.Lock()
+
+        def change() -> None:
+            some = chance.sample(people, 12)
+            for one in some[:9]:
+                the.sandbox.update_contact(one, {"sk_source": chance.choice(("inbound", "research"))})
+            for one in some[9:10]:
+                people.remove(one)
+                (the.sandbox.delete_contact, the.sandbox.privacy_delete)[chance.randrange(2)](one)
+            people.append(the.sandbox.merge_contacts(*some[10:]))
+            people.remove(some[10])
+            people.remove(some[11])
+            people.extend(the.sandbox.create_contact(INBOUND) for _ in range(2))
+            with delivering:
+                the.deliver()
+            the.move(seconds=3)
+
+        def reconcile() -> None:
+            with delivering:  # what was signed a quarter of an hour ago is refused
+                the.move(minutes=16)
+            with contextlib.suppress(TurnLost):
+                the.worker.reconciler.run_due(the.portal)
+
+        def erase() -> None:
+            with contextlib.suppress(UnderWay):
+                erase_person(the.services.engine, the.portal, chance.choice(people), reason="asked", now=the.time.now)
+
+        raised = at_once(change, reconcile, erase, *(worker.work_once for worker in workers), seconds=2 * SECONDS)
+        assert raised == []
+        for one in people:
+            # Who was erased in the meantime is looked at again only when something changes.
+            the.sandbox.update_contact(one, {"sk_source": "research"})
+            the.sandbox.update_contact(one, {"sk_source": "inbound"})
+        for _ in range(12):
+            the.catch_up()
+            the.move(minutes=30)
+        assert the.dead() == {}
+        assert [line for line in logs if line["event"] == "claim.failed"] == []
+        assert {one: stage for one, stage in stages(the).items() if stage != "lead"} == {}
+        titles = {one: the.titles(one) for one in people}
+        assert {one: found for one, found in titles.items() if len(found) != len(set(found))} == {}
+        with the.services.engine.connect() as connection:
+            unplaced = sa.select(sa.func.count()).select_from(events).where(events.c.placed == 0)
+            assert connection.scalar(unplaced) == 0
+        print(deadlocks(the.services.engine), "deadlocks")
