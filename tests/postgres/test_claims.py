@@ -1,4 +1,4 @@
-"""Workers on many machines: a claim is one statement, waits for nobody, and counts its lease by the database's clock."""
+"""Workers on many machines: a claim is one statement, waits for nobody, and is leased by the database's clock."""
 
 import random
 import signal
