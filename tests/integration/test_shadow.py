@@ -96,7 +96,8 @@ def test_a_copy_of_the_live_pack_never_differs_and_costs_no_call(tmp_path: Path,
             everybody = live(the, 7, steps=30)
             assert the.rows(sa.select(records).where(records.c.shadow.is_not(None))) == []
             assert count(the, "shadow_disagreements_total") == 0
-            decided = the.rows(sa.select(records.c.contact, records.c.decided_at, records.c.decided, records.c.read))
+            columns = (records.c.contact, records.c.decided_at, records.c.decided, records.c.read)
+            decided = the.rows(sa.select(*columns).order_by(records.c.id))
             kept = {row.contact for row in the.rows(sa.select(contacts).where(contacts.c.shadow.is_not(None)))}
             assert kept == ({row.contact for row in decided} if candidate else set())
             routes = {route: the.calls(route) for route in (READ_COMPANIES, READ_DEALS)}

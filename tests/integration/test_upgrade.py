@@ -22,6 +22,8 @@ from connector.store.tables import effects
 from tests.integration.stocked import stock_in
 from tests.practice import INBOUND, LEAD_TASKS, NOW, QUALIFIED, Practice, leads, practice, wait_out
 
+pytestmark = pytest.mark.usefixtures("in_a_file")
+
 TOP = Path(__file__).parents[2]
 FIRST = TOP / "tests" / "data" / "first_release" / "stagekeeper.sql"
 FROZEN_AT = NOW + 19 * SECOND
@@ -181,8 +183,6 @@ def test_a_backup_taken_while_events_come_in_is_whole_and_opens(tmp_path: Path, 
 # What the tool `sqlite3` does at `.backup`, for machines without it: the same call of the same library.
 _SHELL = """
 import sqlite3, sys
-
-pytestmark = pytest.mark.usefixtures("in_a_file")
 source, command = sys.argv[1:]
 verb, target = command.split()
 assert verb == ".backup"
