@@ -36,7 +36,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def config(tmp_path: Path, sandbox: Sandbox) -> Path:
-    return write_config(tmp_path, [sandbox], worker="worker: {lease: 2s, reconcile_every: never}")
+    return write_config(tmp_path, [sandbox], worker="worker: {lease: 5s, reconcile_every: never}")
 
 
 @pytest.fixture
