@@ -40,6 +40,7 @@ class Limits:
     reserve: float = 0.1
     searches_per_second: int = 5
     time_zone: str = "UTC"
+    """In which days are counted until HubSpot has named the account's own."""
     told_per_10s: int | None = None
     """The limit that HubSpot's own headers name; the lower one counts."""
 
@@ -75,6 +76,8 @@ class BudgetState:
     day: str = ""
     calls_today: int = 0
     blocked_until: int = 0
+    time_zone: str = ""
+    """That of the account, as HubSpot named it to one of the workers; a new one need not ask before it knows."""
 
     def as_row(self) -> dict[str, object]:
         """Write it as the columns of a store."""
@@ -84,6 +87,7 @@ class BudgetState:
             "day": self.day,
             "calls_today": self.calls_today,
             "blocked_until": self.blocked_until,
+            "time_zone": self.time_zone,
         }
 
     @classmethod
@@ -99,6 +103,7 @@ class BudgetState:
                 day=str(row["day"]),
                 calls_today=int(row["calls_today"]),
                 blocked_until=int(row["blocked_until"]),
+                time_zone=str(row.get("time_zone", "")),
             )
         except (ValueError, TypeError, KeyError):
             return cls()
@@ -142,8 +147,9 @@ def learn(state: BudgetState, limits: Limits, heard: Heard) -> BudgetState:
         ours = sum(number for moment, number in state.calls if moment > heard.sent - WINDOW_MS)
         state = replace(state, others=_raised(state.others, heard.at, most - left - ours))
     left_today = _number(low.get("x-hubspot-ratelimit-daily-remaining"))
-    is_late = left_today == 0 and _is_early(heard.sent, limits.time_zone)  # by HubSpot's clock it is still yesterday
-    if left_today is not None and not is_late and _day(heard.sent, limits.time_zone) == state.day:
+    time_zone = zone_of(state, limits)
+    is_late = left_today == 0 and _is_early(heard.sent, time_zone)  # by HubSpot's clock it is still yesterday
+    if left_today is not None and not is_late and _day(heard.sent, time_zone) == state.day:
         a_day = _number(low.get("x-hubspot-ratelimit-daily")) or limits.calls_per_day
         state = replace(state, calls_today=max(0, a_day - left_today))
     if heard.kind == "exempt":
@@ -175,28 +181,37 @@ def calls_left(state: BudgetState, limits: Limits, *, now: int) -> Mapping[str, 
     }
 
 
-def day_ends(now: int, time_zone: str) -> int:
-    """Give the next midnight in the account's time zone, when HubSpot begins to count anew."""
-    zone = _zone(time_zone)
-    tomorrow = datetime.fromtimestamp(now / 1_000, tz=zone).date() + timedelta(days=1)
-    return max(now + 1, round(datetime.combine(tomorrow, time(), tzinfo=zone).timestamp() * 1_000))
+def count_days_in(state: BudgetState, time_zone: str) -> BudgetState:
+    """Count days as HubSpot does: in the account's time zone, if this machine knows it."""
+    is_known = time_zone == "UTC" or _zone(time_zone) is not UTC
+    return replace(state, time_zone=time_zone) if is_known else state
 
 
-def is_time_zone(name: str) -> bool:
-    """Ask whether this machine knows the time zone."""
-    return name == "UTC" or _zone(name) is not UTC
+def zone_of(state: BudgetState, limits: Limits) -> str:
+    """Name the time zone in which days are counted: the account's, or the configured one until HubSpot has told."""
+    return state.time_zone or limits.time_zone
 
 
-def day_parked(now: int, time_zone: str, *, is_known: bool) -> int:
-    """Say until when a portal rests whose day is used up: its midnight.
+def end_day(state: BudgetState, limits: Limits, now: int) -> tuple[BudgetState, int]:
+    """Let nothing out before HubSpot counts anew, and give that moment: the portal's midnight.
 
     An hour at most while HubSpot has not told the account's time zone, for that of the configuration may be another;
     and only minutes right after midnight, when nothing but the clocks can differ.
     """
-    midnight = day_ends(now, time_zone) + _SKEW_MS
+    time_zone = zone_of(state, limits)
     if _is_early(now, time_zone):
-        return now + _EARLY_MS // 12
-    return midnight if is_known else min(midnight, now + _EARLY_MS)
+        until = now + _EARLY_MS // 12
+    else:
+        midnight = day_ends(now, time_zone) + _SKEW_MS
+        until = midnight if state.time_zone else min(midnight, now + _EARLY_MS)
+    return block(state, until), until
+
+
+def day_ends(now: int, time_zone: str) -> int:
+    """Give the next midnight in a time zone, when HubSpot begins to count anew."""
+    zone = _zone(time_zone)
+    tomorrow = datetime.fromtimestamp(now / 1_000, tz=zone).date() + timedelta(days=1)
+    return max(now + 1, round(datetime.combine(tomorrow, time(), tzinfo=zone).timestamp() * 1_000))
 
 
 def _is_early(now: int, time_zone: str) -> bool:
@@ -211,7 +226,7 @@ def _wait(state: BudgetState, limits: Limits, now: int, kind: CallKind) -> int:
     if kind == "search":
         waits.append(_full_for(state.searches, limits.searches, SEARCH_WINDOW_MS, now))
     if state.calls_today >= limits.day:
-        waits.append(day_ends(now, limits.time_zone) - now)
+        waits.append(day_ends(now, zone_of(state, limits)) - now)
     return max(0, *waits)
 
 
@@ -239,9 +254,10 @@ def _full_for(buckets: Buckets, most: int, window: int, now: int) -> int:
 
 def _forget(state: BudgetState, limits: Limits, now: int) -> BudgetState:
     """Drop what no longer counts, and what a clock that ran ahead left behind."""
-    today = _day(now, limits.time_zone)
-    # A worker that does not know the account's time zone yet may already, or still, be on another day.
-    day = state.day if today < state.day <= _day(now + _DAY_MS, limits.time_zone) else today
+    time_zone = zone_of(state, limits)
+    today = _day(now, time_zone)
+    # Days were counted in another time zone before HubSpot named the account's.
+    day = state.day if today < state.day <= _day(now + _DAY_MS, time_zone) else today
     return replace(
         state,
         calls=_within(state.calls, WINDOW_MS + _REMEMBERED_MS, now),

@@ -6,7 +6,6 @@ said, is carried into the next one instead of costing its own.
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Protocol, TypeVar, get_args
 
 from connector.errors import DatabaseUnavailable, Stopped
@@ -62,7 +61,6 @@ class CallBudget:
     ) -> None:
         self._portal = portal
         self._limits = limits
-        self._knows_zone = False
         self._store = store
         self._clock = clock
         self._closed = threading.Event()
@@ -72,16 +70,9 @@ class CallBudget:
         # One thread asks for the turn of all, in the order in which they came; the others would only ask in vain.
         self._queues = {kind: threading.Lock() for kind in get_args(CallKind)}
 
-    @property
-    def time_zone(self) -> str:
-        """Name the time zone in which the portal's days are counted."""
-        return self._limits.time_zone
-
     def count_days_in(self, time_zone: str) -> None:
         """Count the day as HubSpot does: in the time zone of the account, as the account itself names it."""
-        if allowance.is_time_zone(time_zone):
-            self._limits = replace(self._limits, time_zone=time_zone)
-            self._knows_zone = True
+        self._store.change(self._portal, lambda state: (allowance.count_days_in(state, time_zone), None))
 
     def wait_for_turn(self, kind: CallKind = "call") -> float:
         """Wait until a call may go out and count it; give the seconds waited.
@@ -124,9 +115,7 @@ class CallBudget:
     def end_day(self) -> int:
         """Let no worker call until HubSpot counts anew, and give that moment."""
         now = self._clock()
-        until = allowance.day_parked(now, self._limits.time_zone, is_known=self._knows_zone)
-        self.block(until - now)
-        return until
+        return self._store.change(self._portal, lambda state: allowance.end_day(state, self._limits, now))
 
     def left(self) -> Mapping[str, int]:
         """Count the calls left in the window and on the day."""

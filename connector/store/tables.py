@@ -182,6 +182,7 @@ portals = sa.Table(
     sa.Column("searches", sa.JSON, nullable=False, comment="likewise for search, per second"),
     sa.Column("day", sa.String(10), nullable=False, default="", comment="the portal's day that is counted"),
     sa.Column("calls_today", sa.BigInteger, nullable=False, default=0),
+    sa.Column("time_zone", sa.String(80), nullable=False, server_default="", comment="as HubSpot named it"),
     sa.Column("watermark", _Moment, nullable=True, comment="HubSpot's clock, reconciled up to here"),
     sa.Column("unsettled_since", _Moment, nullable=True, comment="ours; search may still show more up to it; null: no"),
     sa.Column("company_watermark", _Moment, nullable=True, comment="likewise for companies that the rules read"),

@@ -18,8 +18,9 @@ from connector.hubspot.allowance import (
     block,
     calls_left,
     corrected,
+    count_days_in,
     day_ends,
-    day_parked,
+    end_day,
     learn,
     take,
 )
@@ -46,6 +47,12 @@ def heard(
     refused: bool = False,
 ) -> Heard:  # fmt: skip
     return Heard(kind=kind, sent=sent, at=at, headers=headers or {}, refused=refused)
+
+
+def parked_until(now: int, time_zone: str) -> int:
+    state, until = end_day(BudgetState(time_zone=time_zone), SMALL, now)
+    assert state.blocked_until == until
+    return until
 
 
 def as_read(row: Mapping[str, Any] | None) -> BudgetState:
@@ -248,14 +255,19 @@ def test_a_day_far_ahead_was_counted_by_a_wrong_clock() -> None:
 
 def test_a_parked_portal_rests_until_its_midnight_and_an_hour_at_most_while_that_is_not_known() -> None:
     midnight = day_ends(NOW, "UTC")
-    assert day_parked(NOW, "UTC", is_known=True) == midnight + 2_000
-    assert day_parked(NOW, "UTC", is_known=False) == NOW + HOUR
-    assert day_parked(midnight - 5_000, "UTC", is_known=False) == midnight + 2_000
+    assert parked_until(NOW, "UTC") == midnight + 2_000
+    assert parked_until(NOW, "") == NOW + HOUR
+    assert parked_until(midnight - 5_000, "") == midnight + 2_000
 
 
 def test_right_after_midnight_a_used_up_day_can_only_be_the_last_one() -> None:
     midnight = day_ends(NOW, "UTC")
-    assert day_parked(midnight + 5_000, "UTC", is_known=True) == midnight + 305_000
+    assert parked_until(midnight + 5_000, "UTC") == midnight + 305_000
+
+
+def test_a_time_zone_that_this_machine_does_not_know_is_passed_over() -> None:
+    known = count_days_in(BudgetState(), "Asia/Kolkata")
+    assert [count_days_in(known, name).time_zone for name in ("Nowhere/Atall", "UTC")] == ["Asia/Kolkata", "UTC"]
 
 
 @pytest.mark.parametrize("text", ["", "-1", "many", "1e9", "٣", "9" * 40])

@@ -76,10 +76,17 @@ def test_a_day_is_counted_in_the_time_zone_of_the_account() -> None:
     time = Time()
     budget = a_budget(time, FEW)
     budget.count_days_in("Nowhere/Atall")
-    assert (budget.time_zone, budget.end_day()) == ("UTC", START + HOUR)
+    assert (budget.state().time_zone, budget.end_day()) == ("", START + HOUR)
     budget.count_days_in("Pacific/Auckland")
     midnight = datetime.fromtimestamp(budget.end_day() / 1_000, tz=ZoneInfo("Pacific/Auckland"))
-    assert (budget.time_zone, midnight.hour, midnight.minute) == ("Pacific/Auckland", 0, 0)
+    assert (budget.state().time_zone, midnight.hour, midnight.minute) == ("Pacific/Auckland", 0, 0)
+
+
+def test_a_worker_born_on_a_used_up_day_knows_its_midnight_from_the_others() -> None:
+    time, store = Time(), MemoryBudgetStore()
+    old, new = (CallBudget(portal=1, limits=FEW, store=store, clock=time, sleep=time.sleep) for _ in range(2))
+    old.count_days_in("Pacific/Auckland")
+    assert new.end_day() == old.end_day() > START + HOUR
 
 
 def test_workers_that_share_a_store_share_the_budget() -> None:
