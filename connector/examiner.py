@@ -7,13 +7,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-from connector.bouts import hold_back
 from connector.decision import CLOSED, decide
 from connector.hubspot.client import HubSpotPortal
 from connector.hubspot.meaning import Meaning
 from connector.people import contested, last_moves
 from connector.plan import Terms, outline, with_texts
 from connector.record import Held, Judged
+from connector.rivals.bouts import hold_back
 from connector.rulebook.judging import Rulebook
 from connector.snapshot import Snapshot, Snapshots, Wanted, read_snapshots, with_companies, with_deals
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from connector.decision import Decision
-from connector.history import Version
 from connector.moments import write_moment
 from connector.plan import Plan
+from connector.rivals.history import Version
 from connector.rulebook.blame import Blame
 from connector.rulebook.columns import Finding, Row, Subject
 from connector.rulebook.conditions import DealsTest, FactTest, Leaf, PropertyTest

@@ -14,10 +14,10 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
-from connector.echoes import find_echoes
 from connector.events import Event
+from connector.identity.receipts import erased_among
 from connector.moments import DAY, Clock
-from connector.receipts import erased_among
+from connector.rivals.echoes import find_echoes
 from connector.store.engine import again_when_collided, be_alone, insert_into, is_alone, reading, writing
 from connector.store.prepared import Insert, Prepared, Rows
 from connector.store.tables import events, portals, waiting

@@ -6,11 +6,11 @@ and the one in HubSpot is not the one that was there after the last look.
 
 from collections.abc import Iterable
 
-from connector.history import versions_of
 from connector.hubspot.client import HubSpotPortal
 from connector.hubspot.meaning import Meaning
 from connector.plan import STAGE
 from connector.record import Judged
+from connector.rivals.history import versions_of
 
 
 def contested(judged: Iterable[Judged]) -> list[str]:

@@ -10,23 +10,23 @@ from dataclasses import dataclass, field, replace
 import sqlalchemy as sa
 import structlog
 
-from connector.bouts import Bouts, after_writing, hold_back
-from connector.candidate import Candidate, Compared
 from connector.decision import Decision, Mark, Memory, decide
-from connector.erasure import remove_person, remove_traces
 from connector.examiner import Examiner, judge, worded
 from connector.hubspot.failure import PortalTrouble, concerns_portal, failure_of
 from connector.hubspot.meaning import Meaning
+from connector.identity.erasure import remove_person, remove_traces
+from connector.identity.presence import Presence, Reader
+from connector.identity.receipts import Receipt
 from connector.inbox import Claim, Failure, Inbox, Waiting, next_try_at
 from connector.moments import DAY, MINUTE, SECOND, Clock
 from connector.plan import Effect, Terms
-from connector.presence import Presence, Reader
-from connector.receipts import Receipt
 from connector.record import DELETED, Held, Judged, Outcome, Recorder
-from connector.rivals import Found, Rivals
+from connector.rivals.bouts import Bouts, after_writing, hold_back
+from connector.rivals.rivals import Found, Rivals
 from connector.rulebook.cases import Case, Seen
 from connector.rulebook.columns import Subject
 from connector.rulebook.judging import Rulebook
+from connector.shadow.candidate import Candidate, Compared
 from connector.store.engine import again_when_collided, writing
 from connector.writes import Written, carry_out
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from connector.bouts import Bouts, bouts_as_data, bouts_from_data
 from connector.decision import NO_MEMORY, Decision, Mark, Memory
 from connector.plan import STAGE, Effect, Plan
+from connector.rivals.bouts import Bouts, bouts_as_data, bouts_from_data
 from connector.rulebook.pack import Pack
-from connector.shadow import Shadow, shadow_of
+from connector.shadow.verdicts import Shadow, shadow_of
 from connector.snapshot import Snapshot, Wanted
 from connector.store.engine import insert_into, reading
 from connector.store.tables import contacts, effects, packs, records

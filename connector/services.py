@@ -8,7 +8,6 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from connector.candidate import Candidate
 from connector.config import Config, Portal, load_config, named_packs
 from connector.errors import FilesInvalid
 from connector.examiner import Examiner
@@ -23,17 +22,18 @@ from connector.pipeline import Pipeline
 from connector.plan import HUBSPOT_ORDER, STAGE, Terms
 from connector.portals import Portals
 from connector.problems import Place, Problem, is_broken
-from connector.reconciliation import CallTally, Reconciliation
+from connector.reconciliation.reconciliation import CallTally, Reconciliation
+from connector.reconciliation.watermarks import Watermarks
 from connector.record import Recorder
-from connector.rivals import Rivals
+from connector.rivals.rivals import Rivals
 from connector.rulebook.checking import load_pack
 from connector.rulebook.judging import Rulebook
 from connector.rulebook.pack import Pack
+from connector.shadow.candidate import Candidate
 from connector.snapshot import Wanted
 from connector.store.budgets import DatabaseBudgets
 from connector.store.engine import clock_of, open_database
 from connector.telemetry import Metrics
-from connector.watermarks import Watermarks
 from connector.webhook import PortalKey
 from connector.workdays import Workdays
 

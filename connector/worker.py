@@ -14,16 +14,16 @@ from dataclasses import replace
 import structlog
 
 from connector.absence import Absence
-from connector.erasure import erase_reported, remove_malformed
 from connector.errors import ClaimLost, DatabaseUnavailable, Stopped
 from connector.hands import Hands
 from connector.hubspot.failure import HubSpotError, PortalTrouble
+from connector.identity.erasure import erase_reported, remove_malformed
+from connector.identity.receipts import Receipt
 from connector.inbox import Claim, Failure, next_try_at
 from connector.moments import HOUR, SECOND
 from connector.pipeline import Work, moves
-from connector.receipts import Receipt
-from connector.reconciler import Reconciler
-from connector.rivals import end_fights
+from connector.reconciliation.reconciler import Reconciler
+from connector.rivals.rivals import end_fights
 from connector.services import PortalServices, Services
 
 MOST_CONTACTS = 500

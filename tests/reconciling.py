@@ -2,11 +2,11 @@
 
 import sqlalchemy as sa
 
-from connector.reconciliation import Report, Scope
+from connector.reconciliation.reconciliation import Report, Scope
+from connector.reconciliation.watermarks import Mark
 from connector.sandbox.kinds import CONTACT
 from connector.sandbox.records import Author
 from connector.store.tables import records
-from connector.watermarks import Mark
 from tests.practice import INBOUND, Practice
 
 SEARCHES = {kind: f"/crm/objects/{kind}/search" for kind in ("contacts", "companies", "deals")}

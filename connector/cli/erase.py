@@ -9,11 +9,11 @@ import click
 
 from connector.cli.options import common, output, portal_id, read_config, tell
 from connector.cli.render import print_json
-from connector.erasure import count_person, erase_when_free
 from connector.errors import Refused, UsageError
 from connector.hubspot.records import is_id
+from connector.identity.erasure import count_person, erase_when_free
+from connector.identity.receipts import Receipt
 from connector.moments import write_moment
-from connector.receipts import Receipt
 from connector.store.engine import clock_of, open_database
 
 _ROWS = {"events": "event", "waiting": "waiting row", "contacts": "contact", "records": "record", "effects": "effect"}

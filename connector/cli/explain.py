@@ -12,12 +12,12 @@ from connector.cli.render import print_json, print_table
 from connector.config import Config
 from connector.errors import FilesInvalid, StagekeeperError, UsageError
 from connector.explanation import Explanation, as_in_portal, explain, unanswered
-from connector.history import Version, versions_of
 from connector.hubspot.client import HubSpotPortal
 from connector.moments import system_clock, write_moment
 from connector.pipeline import decide_case
 from connector.problems import nearest
 from connector.recall import MOST, recall
+from connector.rivals.history import Version, versions_of
 from connector.rulebook.cases import load_cases
 from connector.rulebook.checking import load_pack
 from connector.rulebook.columns import Subject

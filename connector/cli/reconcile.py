@@ -11,10 +11,10 @@ from connector.cli.progress import ProgressBar
 from connector.cli.render import print_json, print_table
 from connector.errors import Refused, StagekeeperError, UsageError
 from connector.moments import read_moment, write_moment
-from connector.reconciliation import Reconciliation, Report, Scope
+from connector.reconciliation.reconciliation import Reconciliation, Report, Scope
+from connector.reconciliation.watermarks import Turn
 from connector.services import PortalServices, open_services
 from connector.telemetry import build_metrics
-from connector.watermarks import Turn
 
 _PATIENCE_S = 20
 _LOOK_S = 0.5

@@ -13,16 +13,16 @@ from connector.cli.render import print_json, print_table
 from connector.cli.shadow_view import COLUMNS, LISTED_COLUMNS, listed_rows, print_agreement, rows_of
 from connector.config import Config
 from connector.errors import FilesInvalid, UsageError
-from connector.forecast import Line, Sum
 from connector.moments import system_clock, write_moment
 from connector.problems import is_broken
-from connector.reporting import PortalForecast, PortalRules, forecast_of, rates_of, rules_of
+from connector.reports.forecast import Line, Sum
+from connector.reports.reading import PortalForecast, PortalRules, forecast_of, rates_of, rules_of
+from connector.reports.tally import Rate, Rates
 from connector.rollout.run import pack_of
 from connector.rulebook.checking import load_pack
 from connector.services import open_services
-from connector.shadowing import agreement_of
+from connector.shadow.agreement import agreement_of
 from connector.store.engine import open_database
-from connector.tally import Rate, Rates
 from connector.telemetry import build_metrics
 
 NO_STEP, NO_RULE, HOME = "(no step)", "(no rule)", "(home)"

@@ -8,7 +8,7 @@ from connector.cli.options import tell
 from connector.cli.render import print_table
 from connector.moments import write_moment
 from connector.rulebook.pack import Pack
-from connector.shadowing import MOST_LISTED, Agreement, Listed
+from connector.shadow.agreement import MOST_LISTED, Agreement, Listed
 
 COLUMNS = (
     "live_stage", "live_status", "live_rule", "candidate_stage", "candidate_status", "candidate_rule", "agrees",

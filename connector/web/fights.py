@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import sqlalchemy as sa
 
-from connector.rivals import open_fights
+from connector.rivals.rivals import open_fights
 from connector.web.layout import Alert
 
 

@@ -12,9 +12,9 @@ from connector.cli import reconcile as command
 from connector.cli import run
 from connector.config import load_config
 from connector.moments import system_clock
+from connector.reconciliation.watermarks import Watermarks
 from connector.sandbox import Sandbox, SandboxOptions
 from connector.store.engine import open_database
-from connector.watermarks import Watermarks
 from tests.practice import INBOUND, prepare, write_config
 from tests.running import Ran, answers, free_port, get, running, stagekeeper, wait_until
 

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from connector.erasure import PATIENCE_MS, UnderWay, count_person, erase_person, erase_when_free
 from connector.errors import ClaimLost
+from connector.identity.erasure import PATIENCE_MS, UnderWay, count_person, erase_person, erase_when_free
+from connector.identity.receipts import Receipt, digest_of
 from connector.inbox import Inbox
-from connector.receipts import Receipt, digest_of
 from connector.store.engine import writing
 from connector.store.tables import contacts, metadata, receipts, waiting
 from tests.inboxes import event

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from connector.erasure import erase_person
+from connector.identity.erasure import erase_person
 from connector.recall import Recalled, recall
 from connector.store.engine import writing
 from connector.store.tables import records

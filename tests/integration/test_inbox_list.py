@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from connector.erasure import erase_person
+from connector.identity.erasure import erase_person
 from connector.inbox import Failure, Inbox, next_try_at, retry_delay_ms
 from connector.moments import DAY, HOUR
 from connector.store.engine import open_database, reading

@@ -11,7 +11,7 @@ import structlog
 
 from connector.config import load_config
 from connector.moments import DAY, write_moment
-from connector.rivals import Fight, open_fights
+from connector.rivals.rivals import Fight, open_fights
 from connector.sandbox import Sandbox
 from connector.sandbox.records import Author
 from connector.store.tables import contacts

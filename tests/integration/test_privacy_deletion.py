@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from connector.erasure import erase_person
 from connector.errors import ClaimLost
+from connector.identity.erasure import erase_person
+from connector.identity.receipts import digest_of
 from connector.moments import HOUR
-from connector.receipts import digest_of
 from connector.store.tables import contacts, effects, events, receipts, records, waiting
 from tests.databases import is_postgres
 from tests.practice import INBOUND, LEAD_TASKS, Practice, practice, stages, wait_out

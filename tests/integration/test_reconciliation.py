@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from connector.erasure import erase_person
-from connector.reconciliation import Scope
+from connector.identity.erasure import erase_person
+from connector.reconciliation.reconciliation import Scope
 from connector.store.tables import contacts
 from tests.practice import Practice, practice, stages
 from tests.reconciling import PACK, PLAIN, SEARCHES, by_itself, found, leads, looks, miss, reconcile, settled

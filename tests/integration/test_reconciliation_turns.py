@@ -10,11 +10,11 @@ import sqlalchemy as sa
 
 from connector.hubspot.failure import HubSpotError, PortalTrouble
 from connector.moments import MINUTE, SECOND
-from connector.reconciliation import Report, Scope
+from connector.reconciliation.reconciliation import Report, Scope
+from connector.reconciliation.watermarks import LEASE, OVERLAP, Mark, Turn, TurnLost
 from connector.sandbox.kinds import CONTACT
 from connector.store.engine import reading, writing
 from connector.store.tables import portals, waiting
-from connector.watermarks import LEASE, OVERLAP, Mark, Turn, TurnLost
 from tests.practice import Practice, practice, stages
 from tests.reconciling import (
     AN_IMPORT,

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.decision import Memory
-from connector.erasure import erase_person
 from connector.errors import FilesInvalid
 from connector.examiner import judge
+from connector.identity.erasure import erase_person
 from connector.record import Held, Recorder
 from connector.rollout.confusion import Confusion
 from connector.rollout.replay import LeftOut, Range, Verdict, replay

@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 
 from connector.config import load_config
-from connector.forecast import STEPS, Line, Sum
 from connector.hubspot.client import HubSpotPortal
 from connector.hubspot.failure import HubSpotError, PortalTrouble
 from connector.hubspot.setup import set_up
 from connector.inbox import Inbox
 from connector.moments import system_clock
-from connector.reporting import PortalForecast, forecast_of, rates_of, rules_of
+from connector.reports.forecast import STEPS, Line, Sum
+from connector.reports.reading import PortalForecast, forecast_of, rates_of, rules_of
+from connector.reports.tally import Rate, Rates
 from connector.rulebook.checking import load_pack
 from connector.rulebook.pack import Pack
 from connector.sandbox import Sandbox
 from connector.services import open_services
-from connector.tally import Rate, Rates
 from connector.telemetry import build_metrics
 from connector.worker import Worker
 from tests.hubspot_portals import Time, a_portal

@@ -10,16 +10,16 @@ import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
-from connector.erasure import UnderWay, erase_person
 from connector.errors import ClaimLost, Collided
 from connector.hubspot.budget import BudgetState
+from connector.identity.erasure import UnderWay, erase_person
 from connector.inbox import Inbox
 from connector.moments import MINUTE, SECOND
 from connector.portals import Portals
+from connector.reconciliation.watermarks import TurnLost
 from connector.store.budgets import DatabaseBudgets
 from connector.store.engine import again_when_collided, open_database, writing
 from connector.store.tables import events, portals, waiting
-from connector.watermarks import TurnLost
 from connector.worker import Worker
 from tests.databases import database_url
 from tests.inboxes import PORTAL, Hands, accept

@@ -1,6 +1,8 @@
 """What was written of late is counted by value, and what is left to a rival is taken out of plans."""
 
-from connector.bouts import (
+from connector.moments import DAY, HOUR, write_moment
+from connector.plan import Change, Plan
+from connector.rivals.bouts import (
     PAUSE,
     Bout,
     Bouts,
@@ -12,8 +14,6 @@ from connector.bouts import (
     repeated,
     with_hold,
 )
-from connector.moments import DAY, HOUR, write_moment
-from connector.plan import Change, Plan
 
 NOW = 1_790_000_000_000
 RIVAL = "workflow 7 (AUTOMATION_PLATFORM)"

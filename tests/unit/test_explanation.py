@@ -2,9 +2,9 @@
 
 from connector.decision import NO_MEMORY, decide
 from connector.explanation import as_in_portal, explain, unanswered
-from connector.history import Version
 from connector.moments import DAY, write_moment
 from connector.plan import Terms, make_plan
+from connector.rivals.history import Version
 from connector.rulebook.judging import Rulebook
 from connector.snapshot import Snapshot
 from tests.rulebooks import NOW, pack_of

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.forecast import (
+from connector.reports.forecast import (
     STEPS,
     DealStage,
     Forecast,

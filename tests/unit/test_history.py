@@ -2,7 +2,7 @@
 
 import pytest
 
-from connector.history import Version, versions_of
+from connector.rivals.history import Version, versions_of
 
 
 def version(source: str, source_id: str = "", label: str = "") -> Version:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.tally import Past, Rate, Rates, RuleCount, RuleEntry, count_rates, count_rules, share_of
+from connector.reports.tally import Past, Rate, Rates, RuleCount, RuleEntry, count_rates, count_rules, share_of
 
 
 def a_past(contact: str, *stages: str, buys: bool = False) -> Past:

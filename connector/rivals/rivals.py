@@ -17,11 +17,21 @@ from itertools import pairwise
 import sqlalchemy as sa
 import structlog
 
-from connector.bouts import MOST_A_DAY, MOST_WRITES, OF_LATE, PAUSE, Bouts, bout_of, digest_of, repeated, with_hold
-from connector.history import Version, versions_of
 from connector.hubspot.client import HubSpotPortal
 from connector.hubspot.meaning import Meaning
 from connector.record import Judged
+from connector.rivals.bouts import (
+    MOST_A_DAY,
+    MOST_WRITES,
+    OF_LATE,
+    PAUSE,
+    Bouts,
+    bout_of,
+    digest_of,
+    repeated,
+    with_hold,
+)
+from connector.rivals.history import Version, versions_of
 from connector.store.engine import insert_into, reading, writing
 from connector.store.tables import fights
 

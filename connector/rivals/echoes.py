@@ -12,8 +12,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from connector.bouts import digest_of
 from connector.moments import MINUTE
+from connector.rivals.bouts import digest_of
 from connector.store.tables import contacts, events, waiting
 
 _CHANGE = "contact.propertyChange"

@@ -10,7 +10,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from connector.forecast import (
+from connector.hubspot.batch import BatchAnswer
+from connector.hubspot.client import HubSpotPortal
+from connector.hubspot.failure import HubSpotError
+from connector.record import DELETED
+from connector.reports.forecast import (
     DEAL_PROPERTIES,
     DealStage,
     Forecast,
@@ -22,14 +26,7 @@ from connector.forecast import (
     read_step,
     sum_up,
 )
-from connector.hubspot.batch import BatchAnswer
-from connector.hubspot.client import HubSpotPortal
-from connector.hubspot.failure import HubSpotError
-from connector.record import DELETED
-from connector.rulebook.pack import Pack
-from connector.store.engine import reading
-from connector.store.tables import contacts, records
-from connector.tally import (
+from connector.reports.tally import (
     BUYER_FACTS,
     BUYER_STAGES,
     LEAD,
@@ -41,6 +38,9 @@ from connector.tally import (
     count_rates,
     count_rules,
 )
+from connector.rulebook.pack import Pack
+from connector.store.engine import reading
+from connector.store.tables import contacts, records
 
 STEP = "sk_accepted_step"
 _LINKS_AT_ONCE = 1_000  # HubSpot tells the deals of so many contacts in one call

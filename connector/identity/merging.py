@@ -14,7 +14,7 @@ from connector.decision import NO_MEMORY, Mark, Memory
 from connector.hubspot.records import is_id
 from connector.inbox import Claim
 from connector.record import DELETED, INTENDED, Held, Recorder
-from connector.shadow import Shadow
+from connector.shadow.verdicts import Shadow
 from connector.snapshot import MERGED_IDS, Snapshot
 from connector.store.engine import reading
 from connector.store.tables import contacts, effects, waiting

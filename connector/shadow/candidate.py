@@ -18,7 +18,7 @@ from connector.hubspot.client import HubSpotPortal
 from connector.record import Judged
 from connector.rulebook.judging import Rulebook
 from connector.rulebook.pack import Pack
-from connector.shadow import Beside, Shadow, compared
+from connector.shadow.verdicts import Beside, Shadow, compared
 from connector.snapshot import Snapshot, Wanted, with_companies, with_deals
 
 _LONGEST_ERROR = 300

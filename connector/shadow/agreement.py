@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector.moments import write_moment
-from connector.shadow import shadow_of
+from connector.shadow.verdicts import shadow_of
 from connector.store.engine import reading
 from connector.store.tables import contacts, records
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from connector.comparison import Comparison, Differences, Inputs
 from connector.hubspot.batch import Record
 from connector.hubspot.changes import modified_at
 from connector.hubspot.client import HubSpotPortal
@@ -25,11 +24,12 @@ from connector.hubspot.records import record_id
 from connector.hubspot.transport import CallSeen
 from connector.inbox import Inbox
 from connector.moments import SECOND, Clock
+from connector.reconciliation.comparison import Comparison, Differences, Inputs
+from connector.reconciliation.watermarks import OVERLAP, Kind, Mark, Turn, Watermarks
 from connector.rulebook.pack import Pack
 from connector.snapshot import Snapshot, Snapshots, Wanted, with_companies, with_deals
 from connector.store.engine import again_when_collided, reading, writing
 from connector.store.tables import waiting
-from connector.watermarks import OVERLAP, Kind, Mark, Turn, Watermarks
 
 PLACED_A_SECOND = 100
 """Many contacts are made due one after the other, at a pace that leaves room for whoever has an event."""

@@ -13,8 +13,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from connector.identity.receipts import digest_of
 from connector.plan import STAGE
-from connector.receipts import digest_of
 from connector.rulebook.pack import Pack
 from connector.snapshot import WRITTEN, Snapshot
 from connector.store.engine import reading

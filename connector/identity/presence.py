@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from connector.erasure import STILL_SHOWN
 from connector.hubspot.client import HubSpotPortal
 from connector.hubspot.meaning import Meaning
+from connector.identity.erasure import STILL_SHOWN
+from connector.identity.merging import pass_on
+from connector.identity.receipts import erased_among
+from connector.identity.whereabouts import find_whereabouts
 from connector.inbox import Claim
-from connector.merging import pass_on
-from connector.receipts import erased_among
 from connector.record import DELETED, Held, Recorder
 from connector.snapshot import Snapshot, Wanted, read_snapshots
 from connector.store.engine import reading
-from connector.whereabouts import find_whereabouts
 
 _BUSY = Meaning(kind="locked", message="another worker is at work on a contact that was merged into this one")
 

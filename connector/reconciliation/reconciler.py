@@ -16,9 +16,9 @@ from connector.errors import DatabaseUnavailable, Stopped
 from connector.hubspot.failure import HubSpotError, PortalTrouble
 from connector.moments import MINUTE, Clock
 from connector.portals import Portals
-from connector.reconciliation import Reconciliation, Report, Scope
+from connector.reconciliation.reconciliation import Reconciliation, Report, Scope
+from connector.reconciliation.watermarks import Turn, TurnLost
 from connector.telemetry import Metrics
-from connector.watermarks import Turn, TurnLost
 
 _LOOK_S = 5.0
 _LEAVE_S = 1.0

@@ -16,9 +16,9 @@ import sqlalchemy as sa
 
 from connector.errors import Refused
 from connector.events import MERGE, merged_in, survivor_in
+from connector.identity.receipts import Reason, Receipt, erased_among, leave_further, leave_receipt
 from connector.intake import placed_or_not, stop_placing
 from connector.moments import HOUR, SECOND, Clock, write_moment
-from connector.receipts import Reason, Receipt, erased_among, leave_further, leave_receipt
 from connector.store.engine import again_when_collided, reading, writing
 from connector.store.tables import contacts, effects, events, records, waiting
 

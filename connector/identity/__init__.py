@@ -1,0 +1,1 @@
+"""Who a contact is: merged, deleted, restored, erased."""

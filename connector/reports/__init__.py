@@ -1,0 +1,1 @@
+"""Reports: what decisions and deals add up to."""

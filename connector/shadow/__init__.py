@@ -1,0 +1,1 @@
+"""Shadow: a candidate pack judges live traffic beside the live one."""
