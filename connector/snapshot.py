@@ -49,7 +49,8 @@ class Snapshot:
 
     def as_data(self, names: Iterable[str]) -> dict[str, Any]:
         """Give the named contact properties, the company and the deals as plain data, without what is empty."""
-        properties = {name: self.properties[name] for name in sorted(names) if self.properties.get(name)}
+        own = self.properties
+        properties = {name: own[name] for name in sorted(own.keys() & names) if own[name]}
         return {"properties": properties, "company": self.company, "deals": self.deals}
 
     def fingerprint(self, names: Iterable[str]) -> str:

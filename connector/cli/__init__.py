@@ -11,6 +11,7 @@ from importlib import import_module
 import click
 
 from connector import __version__
+from connector.collecting import collect_seldom
 from connector.errors import FilesInvalid, StagekeeperError
 
 COMMANDS = {
@@ -77,6 +78,7 @@ def stagekeeper(ctx: click.Context, config: str | None, quiet: bool) -> None:
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    collect_seldom()
     sys.exit(run(sys.argv[1:]))
 
 

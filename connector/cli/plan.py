@@ -24,7 +24,7 @@ PENDING = 6
 @click.option("--file", "file", type=click.Path(path_type=Path), metavar="FILE",
               help="Judge the contacts of a file, one a line as JSON, instead of the portal's.")  # fmt: skip
 @click.option("--save", type=click.Path(path_type=Path), metavar="FILE", help="Keep what was read as such a file.")
-@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Judge only so many contacts.")
+@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Judge only so many, drawn at random.")
 @click.option("--where", metavar="CONDITION", help="Only contacts that meet it, as in '{sk_source: {is: inbound}}'.")
 @click.option("--cell", "cells", multiple=True, metavar="FROM:TO",
               help="Name the contacts that move so, as in 'lead:prospect hot'; an empty side means any.")  # fmt: skip

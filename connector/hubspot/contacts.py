@@ -4,6 +4,8 @@ https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from random import Random
 from urllib.parse import quote
 
 from connector.hubspot.batch import BatchAnswer, Record
@@ -12,6 +14,7 @@ from connector.hubspot.meaning import unclear
 from connector.hubspot.official import Official
 from connector.hubspot.paths import UNSUBSCRIBE_ALL
 from connector.hubspot.records import is_id, read_records, record_id, update_records
+from connector.hubspot.sampling import draw_ids
 from connector.hubspot.transport import Answer, Transport
 
 _KIND = "contacts"
@@ -49,6 +52,19 @@ class Contacts:
             return record
         return self._only(record_id(record), names, histories)
 
+    def by_address(self, address: str) -> str | None:
+        """Name the contact that has an e-mail address, which travels in the body; None when there is none."""
+        body = {"inputs": [{"id": address}], "idProperty": "email", "properties": [_ID]}
+        try:
+            answer = self._official.call("crm.contacts.batch_api.read", body)
+        except HubSpotError as failure:
+            if failure.meaning.kind == "gone":
+                return None
+            raise
+        results = answer.body.get("results") if isinstance(answer.body, dict) else None
+        ids = [record_id(one) for one in results or () if isinstance(one, dict)]
+        return next(filter(is_id, ids), None)
+
     def in_bin(self, ids: Iterable[str]) -> frozenset[str]:
         """Name those that were deleted and could be restored; HubSpot keeps them for 90 days.
 
@@ -77,6 +93,16 @@ class Contacts:
             if not following or following == after:
                 return
             after = following
+
+    def some(self, number: int, properties: Iterable[str], *, dice: Random) -> Iterator[Record]:
+        """Give so many contacts, drawn at random, a hundred in memory; those deleted meanwhile are left out."""
+        names, drawn = sorted(set(properties)), draw_ids(self._official, number, dice)
+        while ids := list(islice(drawn, 100)):
+            answer = self.read(ids, names)
+            for meaning in answer.failed.values():
+                if meaning.retryable:
+                    raise HubSpotError(meaning=meaning)
+            yield from answer.found.values()
 
     def count(self) -> int:
         """Give about how many contacts there are: by the index, which lags behind by moments."""

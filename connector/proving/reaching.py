@@ -13,6 +13,7 @@ from itertools import islice, product
 from connector.properties import CONTACT_PROPERTIES
 from connector.proving.landmarks import landmarks
 from connector.proving.probes import probes
+from connector.rulebook.blame import state_answer
 from connector.rulebook.columns import Properties, Subject
 from connector.rulebook.conditions import (
     All,
@@ -232,7 +233,7 @@ class _Search:
                 fitting = frozenset(answer for answer, given in table.items() if given in wanted)
                 return self.ways(self._pack.facts[condition.fact], fitting) if fitting else []
             case StateTest() | StageFor():
-                return [{}] if self._of_state(condition) in wanted else []
+                return [{}] if state_answer(condition, self._known, self._now) in wanted else []
         column, place = self._reach.place_of(condition)
         numbers = frozenset(
             number for number, one in enumerate(self._columns[column]) if _read(one.answers[place]) in wanted
@@ -319,18 +320,6 @@ class _Search:
         met = [test.test for test, before, after in answers if after == YES != before]
         telling = [test for test in met if test.operator != "known"] or met  # whatever holds is known, too
         return tuple(test.wanted for test in telling)
-
-    def _of_state(self, condition: StateTest | StageFor) -> int:
-        """Answer what is asked of the state before: it is as it is."""
-        known = self._known
-        if isinstance(condition, StageFor):
-            if known.since is None:
-                return UNKNOWN
-            return YES if self._now >= known.since + condition.duration else NO
-        if condition.kind == "entered":
-            return NO
-        asked = known.status if condition.kind == "status" else known.stage
-        return YES if asked in condition.names else NO
 
 
 def _both(one: Way, other: Way) -> Way | None:

@@ -13,7 +13,7 @@ from connector.record import Judged
 from connector.rollout.document import Heading, writing_plan
 from connector.rollout.entry import Entry, Position
 from connector.rollout.preview import Seen, of_contacts, of_snapshots, with_filter
-from connector.rollout.source import as_line, of_file, of_portal, sampled
+from connector.rollout.source import as_line, of_file, of_portal
 from connector.rollout.summary import Summary
 from connector.rulebook.checking import load_pack
 from connector.rulebook.judging import Rulebook
@@ -126,7 +126,7 @@ def _count(made: Preview, one: Judged, entry: Entry, cells: Sequence[Cell]) -> N
 def _of_file(path: Path, options: Options, pack: Pack, *, now: int, progress: Progress) -> Iterator[Seen]:
     """Judge the contacts of a file; no portal is asked for anything."""
     terms, done = terms_of(options.portal, pack), 0
-    for seen in of_contacts(Rulebook(pack), sampled(of_file(path), options.sample), terms, now):
+    for seen in of_contacts(Rulebook(pack), of_file(path, sample=options.sample), terms, now):
         done += len(seen.judged)
         progress("judging", done, options.sample or 0)
         yield seen
@@ -143,7 +143,7 @@ def _of_portal(  # noqa: PLR0913 - where contacts come from, and what is told on
     examiner = parts.pipeline.examiner
     names = frozenset(_NAMES) if options.cells else frozenset()
     wanted = replace(examiner.wanted, contact=examiner.wanted.contact | names)
-    batches = sampled(of_portal(parts.hubspot, wanted), options.sample)
+    batches = of_portal(parts.hubspot, wanted, sample=options.sample)
     for seen in of_snapshots(examiner, parts.recorder, batches, parts.pipeline.terms(), now):
         done += len(seen.judged) + seen.failed
         progress("judging", done, max(done, total))

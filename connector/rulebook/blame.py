@@ -53,16 +53,20 @@ class Blame:
                 return dict(zip(_AS_IT_IS, condition.answers, strict=True)).get(fact, UNKNOWN)
             case PropertyTest() | DealsTest():
                 return self._answers[condition]
-        return self.of_state(condition)
+        return state_answer(condition, self._known, self._now)
 
     def of_state(self, condition: Leaf) -> int:
         """Answer what is asked of the state before the decision."""
-        known = self._known
-        if isinstance(condition, StateTest):
-            if condition.kind == "entered":
-                return NO
-            return YES if (known.status if condition.kind == "status" else known.stage) in condition.names else NO
-        duration = getattr(condition, "duration", 0)
-        if known.since is None:
-            return UNKNOWN
-        return YES if self._now >= known.since + duration else NO
+        return state_answer(condition, self._known, self._now)
+
+
+def state_answer(condition: Leaf, known: Known, now: int) -> int:
+    """Answer what is asked of the state before a decision."""
+    if isinstance(condition, StateTest):
+        if condition.kind == "entered":
+            return NO
+        return YES if (known.status if condition.kind == "status" else known.stage) in condition.names else NO
+    duration = getattr(condition, "duration", 0)
+    if known.since is None:
+        return UNKNOWN
+    return YES if now >= known.since + duration else NO

@@ -161,22 +161,21 @@ class Columns:
         self._company = [column for column in columns if column.of != "contact"]
         self._deals = tuple(deals)
         self._derived = derived
-        self._contact_cells = [(column.name, column.cells, column) for column in self._contact]
-        self._company_cells = [(column.name, column.cells, column) for column in self._company]
+        self._contact_shelf, self._company_shelf = _Shelf(self._contact), _Shelf(self._company)
         ordered = [by_property[column.of, column.name] for column in (*self._contact, *self._company)]
         self.order: tuple[PropertyTest | DealsTest, ...] = (*chain.from_iterable(ordered), *self._deals)
         """Which test each answer of a row belongs to."""
 
     def row(self, subject: Subject) -> Row:
         """Ask every condition about a subject."""
-        cells = _cells(self._contact_cells, subject.properties)
+        cells = self._contact_shelf.cells(subject.properties)
         if self._derived:
             cells = [self._from_deals(column, cell, subject) for column, cell in zip(self._contact, cells, strict=True)]
         company, deals = subject.company, subject.deals
         if company is None:
             cells += [column.unread for column in self._company]
         else:
-            cells += _cells(self._company_cells, company)
+            cells += self._company_shelf.cells(company)
         asked = [(test, _UNREAD if deals is None else test.course(deals)) for test in self._deals]
         return Row(subject, cells, asked)
 
@@ -192,10 +191,18 @@ class Columns:
         return own if found == value else column.cell_from(found, f"deals, {derived.deal_property}")
 
 
-_Known = tuple[str, dict[str | None, Cell], _Column]
-"""A property's name, its remembered cells, and the column that makes further ones."""
+class _Shelf:
+    """The columns of one object; most of its properties are empty in most rows, and cost nothing."""
 
+    def __init__(self, columns: Sequence[_Column]) -> None:
+        self._empty = [column.cell(None) for column in columns]
+        self._places = {column.name: (place, column.cells, column) for place, column in enumerate(columns)}
 
-def _cells(columns: Sequence[_Known], properties: Properties) -> list[Cell]:
-    get = properties.get
-    return [known.get(value := get(name)) or column.cell(value) for name, known, column in columns]
+    def cells(self, properties: Properties) -> list[Cell]:
+        """Give the cell of each column for these properties."""
+        cells, places = self._empty.copy(), self._places
+        for name, value in properties.items():
+            if value is not None and (known := places.get(name)) is not None:
+                place, remembered, column = known
+                cells[place] = remembered.get(value) or column.cell(value)
+        return cells

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import orjson
 
+from connector.collecting import collect_seldom
 from connector.config import load_config
 from connector.decision import NO_MEMORY
 from connector.rollout.run import Options, preview
@@ -52,6 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--contacts", type=int, default=CONTACTS)
     parser.add_argument("--pack", default="default", choices=shipped_packs())
     given = parser.parse_args(arguments)
+    collect_seldom()
     with tempfile.TemporaryDirectory() as folder:
         outcome = measure(Path(folder), given.pack, given.contacts)
     if given.json:

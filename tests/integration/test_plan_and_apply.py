@@ -34,9 +34,16 @@ def people(the: Practice) -> list[str]:
 
 
 def planned(the: Practice, *, out: str | None = "plan.json", **options: Any) -> Preview:
+    """Plan; whoever waits for a turn sees time pass."""
+
+    def clock() -> int:
+        the.time.now += 300
+        return the.time.now
+
     portal = the.config.portals[0]
     chosen = Options(portal=portal, rules=portal.rules, out=the.folder / out if out else None, **options)
-    return preview(the.config, chosen, clock=the.time, release="0", progress=lambda *_: None)
+    passing = clock if chosen.sample else the.time
+    return preview(the.config, chosen, clock=passing, release="0", progress=lambda *_: None)
 
 
 def applied(the: Practice, *, skip_changed: bool = False, sleep: Any = None) -> Applied:
@@ -279,3 +286,40 @@ def test_a_plan_file_is_json_that_other_tools_can_read(tmp_path: Path) -> None:
         assert len(data["contacts"]) == made.summary.changed == data["summary"]["changed"]
         plan: PlanFile = read_plan(tmp_path / "plan.json")
         assert [entry.contact for entry in plan.entries()] == [one["contact"] for one in data["contacts"]]
+
+
+# --- a sample ---------------------------------------------------------------------------------------------------------
+
+
+def drawn(the: Practice, sample: int) -> list[str]:
+    planned(the, sample=sample)
+    return [entry.contact for entry in read_plan(the.folder / "plan.json").entries()]
+
+
+@pytest.mark.parametrize("sample", [30, 60])  # by search; by listing
+def test_a_sample_comes_from_all_of_the_portal_and_is_the_same_one_again(tmp_path: Path, sample: int) -> None:
+    with practice(tmp_path) as the:
+        ids = [the.sandbox.create_contact({"email": f"s{n}@example.com", **INBOUND}) for n in range(400)]
+        the.move(minutes=1)
+        first = drawn(the, sample)
+        assert (len(first), len(set(first))) == (sample, sample)
+        assert drawn(the, sample) == first
+        thirds = {ids.index(contact) // 134 for contact in first}
+        assert thirds == {0, 1, 2}
+
+
+def test_a_sample_larger_than_the_portal_is_all_of_it(tmp_path: Path) -> None:
+    with practice(tmp_path) as the:
+        ids = people(the)
+        assert planned(the, sample=1_000).summary.contacts == len(ids)
+
+
+def test_a_sample_of_a_file_comes_from_all_of_it(tmp_path: Path) -> None:
+    with practice(tmp_path) as the:
+        file = the.folder / "contacts.jsonl"
+        lines = [{"contact": str(n), "properties": {"email": f"f{n}@example.com", **INBOUND}} for n in range(1_000)]
+        file.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+        planned(the, sample=100, file=file)
+        found = [int(entry.contact) for entry in read_plan(the.folder / "plan.json").entries()]
+        assert len(set(found)) == 100
+        assert {number // 200 for number in found} == {0, 1, 2, 3, 4}
