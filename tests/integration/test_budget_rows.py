@@ -2,17 +2,15 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from connector.store.budgets import DatabaseBudgets
-from connector.store.engine import open_database, reading, writing
+from connector.store.engine import reading, writing
 from connector.store.tables import portals
-from tests.databases import database_url
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,18 +34,6 @@ def from_row(row: Mapping[str, object]) -> Budget:
 
 def count(budget: Budget) -> tuple[Budget, int]:
     return replace(budget, calls=((5, 1),), calls_today=budget.calls_today + 1), budget.calls_today
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return database_url(tmp_path / "stagekeeper.db")
-
-
-@pytest.fixture
-def engine(url: str) -> Iterator[sa.Engine]:
-    engine = open_database(url)
-    yield engine
-    engine.dispose()
 
 
 def budgets(engine: sa.Engine) -> DatabaseBudgets[Budget]:
@@ -88,7 +74,8 @@ def test_a_change_that_fails_changes_nothing(engine: sa.Engine) -> None:
 
 def test_processes_that_count_together_lose_no_call(url: str, engine: sa.Engine) -> None:
     code = (
-        "from tests.integration.test_budget_rows import *\n"
+        "from connector.store.engine import open_database\n"
+        "from tests.integration.test_budget_rows import budgets, count\n"
         f"store = budgets(open_database({url!r}, migrate=False))\n"
         "for _ in range(50): store.change(1, count)"
     )

@@ -1,8 +1,7 @@
 """The inbox keeps every event once, hands each contact to one worker at a time and forgets no reason to look."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -10,29 +9,10 @@ import sqlalchemy as sa
 from connector.errors import ClaimLost
 from connector.inbox import Accepted, Claim, Failure, Inbox, Waiting
 from connector.moments import DAY, HOUR, MINUTE, SECOND
-from connector.store.engine import open_database, reading, writing
+from connector.store.engine import reading, writing
 from connector.store.tables import events, portals, waiting
 from connector.waitinglist import Count, WaitingRow
-from tests.databases import database_url
 from tests.inboxes import LEASE, PORTAL, SETTLE, START, Hands, accept, claim, event, named, row
-
-
-@pytest.fixture
-def clock() -> Hands:
-    return Hands()
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    engine = open_database(database_url(tmp_path / "stagekeeper.db"))
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def inbox(engine: sa.Engine, clock: Hands) -> Inbox:
-    return Inbox(engine, clock)
-
 
 # Taking in
 

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -19,21 +19,8 @@ from connector.moments import system_clock
 from connector.store.engine import open_database, reading
 from connector.store.tables import events, waiting
 from connector.store.together import Together
-from tests.databases import database_url
 from tests.inboxes import event
 from tests.integration import inbox_crew
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return database_url(tmp_path / "stagekeeper.db")
-
-
-@pytest.fixture
-def engine(url: str) -> Iterator[sa.Engine]:
-    engine = open_database(url)
-    yield engine
-    engine.dispose()
 
 
 def left(engine: sa.Engine) -> int:

@@ -1,7 +1,6 @@
 """What waits and what was given up can be counted, listed, shown, retried, dropped and forgotten."""
 
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -10,29 +9,10 @@ import sqlalchemy as sa
 from connector.identity.erasure import erase_person
 from connector.inbox import Failure, Inbox, next_try_at, retry_delay_ms
 from connector.moments import DAY, HOUR
-from connector.store.engine import open_database, reading
+from connector.store.engine import reading
 from connector.store.tables import events, waiting
 from connector.waitinglist import Count
-from tests.databases import database_url
 from tests.inboxes import LEASE, PORTAL, SETTLE, START, Hands, accept, claim, event
-
-
-@pytest.fixture
-def clock() -> Hands:
-    return Hands()
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    engine = open_database(database_url(tmp_path / "stagekeeper.db"))
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def inbox(engine: sa.Engine, clock: Hands) -> Inbox:
-    return Inbox(engine, clock)
-
 
 # The list
 
