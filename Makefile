@@ -13,22 +13,26 @@ CASES ?= 10000
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-for-tests
+BENCH_STAMP := $(VENV)/.installed-for-bench
+BROWSER_STAMP := $(VENV)/.installed-for-browser
 
 # durable-rules comes as C source. From Python 3.13 on it builds only when the call that Python
 # dropped is given its new name.
 PIP = CPPFLAGS="$$($(PYTHON) -c 'import sys; print("-DPyEval_CallObject=PyObject_CallObject" if sys.version_info >= (3, 13) else "")') $$CPPFLAGS" \
       $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test test-postgres lint requirements bench torture fuzz audit wheel wheel-demo tools clean
+.PHONY: help demo test test-postgres lint requirements bench torture cluster fuzz audit browser pictures chromium wheel wheel-demo tools clean
 
 help:
 	@echo "make demo         watch contacts of a practice HubSpot move (FOREVER=1, SECONDS=$(SECONDS), PACK=$(PACK), PORT=$(PORT))"
 	@echo "make test         lint, types, every test that needs no server"
 	@echo "make test-postgres what is stored and worked off, on a PostgreSQL server of its own that is gone afterwards"
 	@echo "make requirements lists what the shipped packs must do and no case cites"
-	@echo "make bench        the numbers of the README, as ratios"
+	@echo "make bench        the numbers of the README beside their peers', as ratios; a table in build/bench"
 	@echo "make torture      everything goes wrong at once for minutes (SEED=$(SEED), KILLS=$(KILLS), CONTACTS=$(CONTACTS)); nothing lost, nothing twice"
+	@echo "make cluster      several receivers and workers on one PostgreSQL, killed and cut off (SEED=$(SEED)); nothing lost, nothing twice"
 	@echo "make fuzz         spoilt requests, answers, packs and files (CASES=$(CASES), SEED=$(SEED)); no crash"
+	@echo "make browser      the web page in Chromium: every page, every action, keyboard, narrow, dark, axe-core; make pictures"
 	@echo "make audit        bandit, and pip-audit where its data can be reached"
 	@echo "make wheel        build dist/*.whl"
 	@echo "make wheel-demo   install the wheel into a fresh environment and run a short demo from it"
@@ -53,22 +57,35 @@ lint: $(TEST_STAMP)
 requirements: $(TEST_STAMP)
 	$(BIN)/python -m tests.requirements
 
-bench: $(TEST_STAMP)
-	$(BIN)/python -m tests.bench.decisions
-	$(BIN)/python -m tests.bench.peers
-	$(BIN)/python -m tests.bench.plans
-	$(BIN)/python -m tests.bench.calls
-	$(BIN)/python -m tests.bench.acks
-	$(BIN)/python -m tests.bench.limits
+bench: $(BENCH_STAMP)
+	$(BIN)/python -m tests.bench
 
 torture: $(TEST_STAMP)
 	$(BIN)/python -m tests.torture --seed $(SEED) --kills $(KILLS) --contacts $(CONTACTS)
+
+cluster: $(TEST_STAMP)
+	$(BIN)/python -m tests.cluster --seed $(SEED)
 
 fuzz: $(TEST_STAMP)
 	$(BIN)/python -m tests.fuzz --cases $(CASES) --seed $(SEED)
 
 audit: $(TEST_STAMP)
 	$(BIN)/python -m tests.audit
+
+browser: $(BROWSER_STAMP) chromium
+	$(BIN)/python -m pytest tests/browser -o python_files='check_*.py'
+
+pictures: $(BROWSER_STAMP) chromium
+	$(BIN)/python -m tests.browser.pictures
+
+chromium:
+	@if ! command -v chromedriver >/dev/null; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium chromium-driver; \
+	  else \
+	    echo "Chromium and its driver are needed. On Debian and Ubuntu: apt-get install chromium chromium-driver"; exit 1; \
+	  fi; \
+	fi
 
 wheel: $(TEST_STAMP)
 	rm -rf dist
@@ -104,6 +121,14 @@ $(STAMP): pyproject.toml | $(BIN)/python
 $(TEST_STAMP): pyproject.toml | $(BIN)/python
 	$(PIP) -e '.[test]'
 	@touch $(STAMP) $@
+
+$(BENCH_STAMP): pyproject.toml | $(BIN)/python
+	$(PIP) -e '.[test,bench]'
+	@touch $(STAMP) $(TEST_STAMP) $@
+
+$(BROWSER_STAMP): pyproject.toml | $(BIN)/python
+	$(PIP) -e '.[test,browser]'
+	@touch $(STAMP) $(TEST_STAMP) $@
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .hypothesis

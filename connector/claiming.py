@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from connector.store.tables import waiting
+from connector.store.tables import portals, waiting
 
 
 def is_claimable(now: int) -> tuple[sa.ColumnElement[bool], ...]:
@@ -41,6 +41,15 @@ def take(
     at_once = taking.where(waiting.c.portal == portal, waiting.c.contact == before.c.contact)
     rows = connection.execute(at_once.returning(*(before.c[name] for name in _ROW))).all()
     return sorted(rows, key=lambda row: (row.due, row.contact))
+
+
+def first_due(connection: sa.Connection, portal: int, *, now: int) -> int | None:
+    """Say when the first contact of a portal that is in nobody's hands is due; None while the portal is in trouble."""
+    alive, _, free = is_claimable(now)
+    well = portals.c.trouble.is_(None) | (portals.c.trouble_until <= now)
+    is_well = sa.select(sa.literal(1)).where(portals.c.portal == portal, well).exists()
+    found = sa.select(waiting.c.due).where(waiting.c.portal == portal, alive, free, is_well)
+    return connection.scalar(found.order_by(waiting.c.due).limit(1))
 
 
 def put_back(connection: sa.Connection, portal: int, rows: Sequence[sa.Row[Any]]) -> None:

@@ -4,8 +4,9 @@
 Every fault is reported with its place; a value that was interpolated is never shown.
 """
 
+import base64
+import contextlib
 import os
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,14 +19,14 @@ from pydantic_core import PydanticCustomError
 
 from connector.moments import DAY, MINUTE, SECOND, WEEK, read_duration
 from connector.problems import Place, Problem, is_broken
+from connector.references import put_in_references, secret_places
 from connector.rulebook.pack import Name, Text
-from connector.rulebook.reading import Document, read_file, walk
+from connector.rulebook.reading import Document, read_file
 from connector.rulebook.shape import Shape, shape
 
 DEFAULT_PATH = "config.yaml"
 PATH_VARIABLE = "STAGEKEEPER_CONFIG"
-_REFERENCE = re.compile(r"\$\{(?:file:([^}]+)|([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?)\}")
-_SECRETS = ("access_token", "client_secret", "ops_token", "read_token", "database")
+_SECRETS = frozenset({"access_token", "client_secret", "ops_token", "read_token", "database", "keys"})
 
 
 def _duration(value: Any) -> Any:
@@ -46,9 +47,33 @@ def _pace(value: Any) -> Any:
     return found
 
 
+def _keep(value: Any) -> Any:
+    if value == "forever":
+        return None
+    found = read_duration(value) if isinstance(value, str) else None
+    if found is None or found < 30 * DAY:
+        raise PydanticCustomError("unreadable-duration", "expected at least `30 days`, or `forever`")
+    return found
+
+
 def _secret(value: SecretStr) -> SecretStr:
     if not value.get_secret_value().strip():
         raise PydanticCustomError("missing-secret", "expected a secret; set the variable that is named here")
+    return value
+
+
+def _sealing_key(value: SecretStr) -> SecretStr:
+    with contextlib.suppress(ValueError):
+        if len(base64.urlsafe_b64decode(value.get_secret_value())) == 32:
+            return value
+    raise PydanticCustomError(
+        "wrong-value", "expected 32 random bytes in URL-safe base64; `openssl rand -base64 32 | tr +/ -_` makes some"
+    )
+
+
+def _there(value: Any) -> Any:
+    if value is None:
+        raise PydanticCustomError("wrong-type", "expected a value; leave the key out where there is none")
     return value
 
 
@@ -125,9 +150,15 @@ class Worker(Shape):
     """How many claims of one portal a worker works off side by side, while that portal has a backlog."""
     keep_events: Annotated[Duration, Field(ge=3 * DAY)] = WEEK
     """For how long judged events are kept: HubSpot delivers again for a day, and only what is kept is known again."""
+    keep_records: Annotated[int | None, BeforeValidator(_keep)] = 730 * DAY
+    """For how long the records of decisions are kept, but for the last of each contact; None: for ever."""
     attempts: Annotated[int, Field(ge=1, le=50)] = 8
     reconcile_every: Pace = 15 * MINUTE
     """How often HubSpot is asked what has changed, for the webhooks that were missed; None: never."""
+    driver: Literal["auto", "thread", "procrastinate"] = "auto"
+    """What makes a worker look into the inbox: a thread of its own, or Procrastinate's queue, for PostgreSQL alone."""
+    metrics: Annotated[str, AfterValidator(_bind)] | None = None
+    """Where a worker that runs alone answers /metrics; None: nowhere. Under `serve` the receiver answers."""
 
 
 class Log(Shape):
@@ -175,12 +206,28 @@ class Calendar(Shape):
     quiet_hours: QuietHours | None = None
 
 
+class OAuth(Shape):
+    """What portals share that let an OAuth app in: how their tokens are kept, and where HubSpot sends people back."""
+
+    keys: Annotated[list[Annotated[SecretStr, AfterValidator(_sealing_key)]], Field(min_length=1)]
+    """The first one encrypts the tokens that are kept, each may decrypt them."""
+    redirect_url: Url
+    authorize_url: Url = "https://app.hubspot.com/oauth/authorize"
+
+
+class Installed(Shape):
+    """The OAuth app that is installed into a portal; its secret is the portal's `client_secret`."""
+
+    client_id: Text
+
+
 class Portal(Shape):
-    """One HubSpot portal."""
+    """One HubSpot portal; `access_token` or `oauth` opens it."""
 
     id: int = Field(ge=1)
     name: str = ""
-    access_token: Secret
+    access_token: Annotated[Secret | None, BeforeValidator(_there)] = None
+    oauth: Annotated[Installed | None, BeforeValidator(_there)] = None
     client_secret: Secret
     app_id: int | None = None
     webhook_url: Url
@@ -210,6 +257,7 @@ class Config(Shape):
     server: Server = Server()
     worker: Worker = Worker()
     log: Log = Log()
+    oauth: OAuth | None = None
     portals: list[Portal] = Field(min_length=1)
 
     def portal(self, id_: int) -> Portal | None:
@@ -230,12 +278,15 @@ def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> tupl
     if document is None:
         return None, problems
     folder = path.absolute().parent
-    hidden = _interpolated(document, environment, folder, problems)
+    hidden = put_in_references(document, environment, folder, problems) | secret_places(document, _SECRETS)
     config, shape_problems = shape(Config, document)
+    shape_problems += _closed_portals(document)
     problems += _without_consequences([_hiding(problem, hidden) for problem in shape_problems], problems)
     if config is None:
         return None, sorted(problems)
-    problems += [*_doubled_portals(config, document), *_lone_read_token(config, document)]
+    problems += [
+        *_doubled_portals(config, document), *_lone_read_token(config, document), *_ways_in(config, document)
+    ]  # fmt: skip
     return (None if is_broken(problems) else _absolute(config, folder)), sorted(problems)
 
 
@@ -261,48 +312,6 @@ def _without_consequences(found: list[Problem], causes: list[Problem]) -> list[P
     return [problem for problem in found if problem.place not in places]
 
 
-def _interpolated(
-    document: Document, environment: Mapping[str, str], folder: Path, problems: list[Problem]
-) -> frozenset[Place]:
-    """Put references' values in their places; gives the places whose values must not be shown."""
-    texts = {path: value for path, value in walk(document.data) if path and isinstance(value, str)}
-    referring = {path: text for path, text in texts.items() if "${" in text}
-    for path, text in referring.items():
-        place = document.value_place(path)
-        if "${" in _REFERENCE.sub("", text) or any("${" in (each[3] or "") for each in _REFERENCE.finditer(text)):
-            cure = "write ${NAME}, ${NAME:-default} or ${file:/path}, not one within another"
-            problems.append(Problem(place=place, code="wrong-reference", found="`${` begins no reference", cure=cure))
-        pieces, end = [], 0
-        for match in _REFERENCE.finditer(text):
-            found, fault = _looked_up(match, environment, folder)
-            pieces += [text[end : match.start()], found]
-            end = match.end()
-            if fault:
-                cure = "set it, or write a default as ${NAME:-value}"
-                problems.append(Problem(place=place, code="missing-variable", found=fault, cure=cure))
-        _put(document.data, path, "".join([*pieces, text[end:]]))
-    secrets = {path for path, _ in walk(document.data) if path and path[-1] in _SECRETS}
-    return frozenset(document.value_place(path) for path in {*referring, *secrets})
-
-
-def _looked_up(match: re.Match[str], environment: Mapping[str, str], folder: Path) -> tuple[str, str]:
-    """Give a reference's value, or what is wrong with it."""
-    file, name, default = match.groups()
-    if file is not None:
-        try:
-            return (folder / file).read_text(encoding="utf-8").strip(), ""
-        except (OSError, ValueError) as error:
-            return "", f"the file {file!r} cannot be read ({type(error).__name__})"
-    value = environment.get(name) or default
-    return (value, "") if value is not None else ("", f"the environment variable {name!r} is not set")
-
-
-def _put(data: Any, path: tuple[str | int, ...], value: str) -> None:
-    for step in path[:-1]:
-        data = data[step]
-    data[path[-1]] = value
-
-
 def _doubled_portals(config: Config, document: Document) -> list[Problem]:
     seen: dict[int, int] = {}
     problems = []
@@ -323,6 +332,34 @@ def _lone_read_token(config: Config, document: Document) -> list[Problem]:
     found = "`read_token` is the same as `ops_token`" if server.ops_token else "`read_token` stands without `ops_token`"
     cure = "set both, to different texts" if server.ops_token else "set `ops_token` too, to another text"
     return [Problem(place=document.value_place(("server", "read_token")), code="wrong-value", found=found, cure=cure)]
+
+
+def _closed_portals(document: Document) -> list[Problem]:
+    """Find portals that nothing opens."""
+    listed = document.data.get("portals") if isinstance(document.data, dict) else None
+    found, cure = "'access_token' is missing", "add `access_token: …`, or `oauth: …` for an OAuth app"
+    return [
+        Problem(place=document.value_place(("portals", number)), code="missing-key", found=found, cure=cure)
+        for number, portal in enumerate(listed if isinstance(listed, list) else [])
+        if isinstance(portal, dict) and not {"access_token", "oauth"} & portal.keys()
+    ]
+
+
+def _ways_in(config: Config, document: Document) -> list[Problem]:
+    """Find portals that two things open, or that have nowhere to keep their tokens, and apps that have two secrets."""
+    problems, secrets = [], dict[str, SecretStr]()
+    for number, portal in enumerate(config.portals):
+        place = document.value_place(("portals", number, "id"))
+        if portal.oauth is not None and portal.access_token is not None:
+            found, cure = "`access_token` and `oauth` stand beside each other", "remove one of them"
+            problems.append(Problem(place=place, code="wrong-value", found=found, cure=cure))
+        elif portal.oauth is not None and config.oauth is None:
+            found, cure = "this portal's tokens cannot be kept", "add `oauth: {keys: …, redirect_url: …}` at the top"
+            problems.append(Problem(place=place, code="missing-key", found=found, cure=cure))
+        elif portal.oauth and secrets.setdefault(portal.oauth.client_id, portal.client_secret) != portal.client_secret:
+            found, cure = "another portal of the same app has another `client_secret`", "write the app's secret at both"
+            problems.append(Problem(place=place, code="wrong-value", found=found, cure=cure))
+    return problems
 
 
 def _absolute(config: Config, folder: Path) -> Config:

@@ -47,6 +47,11 @@ class Hands:
             hand.claims.append(claim)
             hand.was_full = len(claim.contacts) >= self._full
 
+    def goes_well(self, portal: int) -> bool:
+        """Ask whether the latest claim of a portal that was put down went well."""
+        with self._changed:
+            return self._hands[portal].goes_well
+
     def put_down(self, claim: Claim, *, went_well: bool, rest_ms: int = 0) -> None:
         """Let go of a claim that is worked off; the portal may be given a rest, for more to gather."""
         with self._changed:

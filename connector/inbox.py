@@ -14,12 +14,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from connector.claiming import is_claimable, put_back, take
+from connector.claiming import first_due, is_claimable, put_back, take
 from connector.errors import ClaimLost
 from connector.events import Event
-from connector.intake import Accepted, Intake
+from connector.intake import Accepted, Intake, Ring
 from connector.moments import HOUR, SECOND, Clock
-from connector.store.engine import again_when_collided, writing
+from connector.store.engine import again_when_collided, reading, writing
 from connector.store.tables import portals, waiting
 from connector.waitinglist import WaitingList
 
@@ -29,6 +29,7 @@ LAST_ATTEMPT = 8
 """After so many attempts a contact is a dead letter."""
 
 _SUSPECT_AFTER = 3  # leases that ran out: the contact may be what kills the worker, and is claimed with few others
+_SHORTEST_WAIT = 10  # what is due now is in the hands of whoever is just taking it
 _FIRST_DELAY = 5 * SECOND
 _LONGEST_DELAY = 6 * HOUR
 _NONE_FAILED: Mapping[str, "Failure"] = MappingProxyType({})
@@ -78,8 +79,10 @@ def next_try_at(attempts: int, *, now: int, random: Callable[[], float], last: i
 class Inbox(WaitingList):
     """Takes events in, hands contacts out, takes them back."""
 
-    def __init__(self, engine: sa.Engine, clock: Clock, *, last_attempt: int = LAST_ATTEMPT) -> None:
-        super().__init__(engine, clock, Intake(engine, clock))
+    def __init__(
+        self, engine: sa.Engine, clock: Clock, *, last_attempt: int = LAST_ATTEMPT, ring: Ring | None = None
+    ) -> None:
+        super().__init__(engine, clock, Intake(engine, clock, ring=ring))
         self._last_attempt = last_attempt
 
     # Taking in
@@ -121,6 +124,19 @@ class Inbox(WaitingList):
             return self._hand_out(
                 connection, portal, now=now, lease_ms=lease_ms, limit=len(contacts), only=contacts
             )
+
+    def portals_with_work(self) -> Sequence[int]:
+        """List the portals that have something to hand out and are not in trouble, least recently served first."""
+        self._intake.place()
+        with reading(self._engine) as connection:
+            return self._portals_in_turn(connection, self._clock(), only=None)
+
+    def due_in(self, portal: int, *, within: int) -> int | None:
+        """Say in how long something of a portal will be due; None when that is not soon."""
+        now = self._clock()
+        with reading(self._engine) as connection:
+            due = first_due(connection, portal, now=now)
+        return None if due is None or due > now + within else max(due - now, _SHORTEST_WAIT)
 
     @again_when_collided
     def renew(self, claim: Claim, *, lease_ms: int) -> Claim:

@@ -41,6 +41,8 @@ _NO: sa.ColumnElement[int] = sa.literal_column("0")
 
 Moments = tuple[int, int]
 """When to look at a contact, and since when there is reason to."""
+Ring = Callable[[Iterable[int]], None]
+"""Wakes whoever works off what has come for these portals; it never fails and never waits."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,17 +57,20 @@ class Accepted:
 class Intake:
     """Stores events, places them, lets contacts wait."""
 
-    def __init__(self, engine: sa.Engine, clock: Clock, *, pause: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, engine: sa.Engine, clock: Clock, *, pause: Callable[[float], None] = time.sleep, ring: Ring | None = None
+    ) -> None:
         self._engine = engine
         self._clock = clock
         self._pause = pause
+        self._ring = ring
         self._store_together = Together(self._store, at_most=_STORED_TOGETHER)
         self._insert_events = Prepared(engine, insert_into(engine, events).on_conflict_do_nothing(), columns=_EVENT)
         self._insert_waiting = Prepared(engine, _insert_or_wait_again(engine), columns=_WAITING)
 
     def accept(self, incoming: Iterable[Event], *, settle_ms: int) -> Accepted:
         """Store events, all or none, each once; they are on disk when this returns."""
-        now = self._clock()
+        now, incoming = self._clock(), list(incoming)
         # In one order everywhere: PostgreSQL's writers with the same duplicates would otherwise wait for each other.
         rows = sorted((_event_row(event, now, settle_ms) for event in incoming), key=_PORTAL_AND_KEY)
         if not rows:
@@ -73,6 +78,8 @@ class Intake:
         malformed = [row for row in rows if row[_MALFORMED] is not None]
         sound = [row for row in rows if row[_MALFORMED] is None] if malformed else rows
         stored, kept = self._store_together.run((sound, malformed))
+        if self._ring is not None:
+            self._ring({event.portal for event in incoming if event.portal is not None})
         return Accepted(stored=stored, duplicates=len(rows) - stored - kept, malformed=kept)
 
     @again_when_collided

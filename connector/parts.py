@@ -10,6 +10,11 @@ PART_OF = "STAGEKEEPER_PART_OF"
 _PR_SET_PDEATHSIG = 1  # https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
 
 
+def is_part() -> bool:
+    """Ask whether this process was started as a part of a tree."""
+    return PART_OF in os.environ
+
+
 def end_with_tree() -> None:
     """Have this process told to stop when the one that started it as a part dies, however that happens.
 

@@ -28,6 +28,7 @@ from connector.rulebook.columns import Subject
 from connector.rulebook.judging import Rulebook
 from connector.shadow.candidate import Candidate, Compared
 from connector.store.engine import again_when_collided, writing
+from connector.tracing import span
 from connector.writes import Written, carry_out
 
 _MOST_ECHOES = 4
@@ -123,7 +124,8 @@ class Pipeline:
         now = self._clock()
         terms = self.terms()
         waiting = {held.contact: held for held in claim.contacts}
-        there = self._reader.read(claim, now=now, still_held=lambda: self._still_held(claim))
+        with span("read"):
+            there = self._reader.read(claim, now=now, still_held=lambda: self._still_held(claim))
         judged, unread, judging_s = self.examiner.judge_all(there.found, there.held, terms, now)
         judged, fought = self._leave_to_rivals(self.examiner.respect_people(judged, unread, terms, now), now)
         unread |= fought.unread
@@ -178,9 +180,11 @@ class Pipeline:
         busy = [one for one in judged.values() if one.plan.properties or one.plan.effects or one.held.effects]
         if not busy:
             return Written(outcomes={contact: Outcome(held=one.plan.held) for contact, one in judged.items()})
-        written = carry_out(
-            self.hubspot, busy, default_owner=self._default_owner, still_held=lambda: self._still_held(claim), now=now
-        )
+        with span("write", contacts=len(busy)):
+            written = carry_out(
+                self.hubspot, busy, default_owner=self._default_owner, still_held=lambda: self._still_held(claim),
+                now=now,
+            )  # fmt: skip
         idle = {c: Outcome(held=one.plan.held) for c, one in judged.items() if c not in written.outcomes}
         return replace(written, outcomes={**idle, **written.outcomes})
 
@@ -209,7 +213,10 @@ class Pipeline:
         settled |= {c: min(settled[c] or again, again) for c in done.written.postponed & settled.keys()}
         survivors = sorted({*there.gone.values()} - {DELETED} - judged.keys())
         with writing(self._engine) as connection:
-            self._recorder.settle(connection, claim.token, outcomes, now, bouts=_bouts_after(judged, outcomes, now))
+            self._recorder.settle(
+                connection, claim.token, outcomes, now, bouts=_bouts_after(judged, outcomes, now),
+                since=claim.taken_at - DAY,  # the clock may have been set right meanwhile
+            )  # fmt: skip
             self._inbox.finish(claim, connection, settled=settled, failed=failed)
             self._inbox.look_at(claim.portal, survivors, due=now + _GATHER, connection=connection)
             receipts = self._forget(connection, done, now)

@@ -35,9 +35,10 @@ class WrittenFile:
     outcome: Outcome
 
 
-def project_files(portal: Portal, pack: Pack) -> Mapping[str, str]:
-    """Give the text of every file, by its path within the project."""
-    return {PROJECT: _text(_project()), APP: _text(_app(portal, pack)), WEBHOOKS: _text(_webhooks(portal, pack))}
+def project_files(portal: Portal, pack: Pack, redirect_url: str | None = None) -> Mapping[str, str]:
+    """Give the text of every file, by its path within the project; `redirect_url` is that of an OAuth app."""
+    app = _app(portal, pack, redirect_url)
+    return {PROJECT: _text(_project()), APP: _text(app), WEBHOOKS: _text(_webhooks(portal, pack))}
 
 
 def write_project(folder: Path, files: Mapping[str, str], *, force: bool = False) -> list[WrittenFile]:
@@ -60,8 +61,13 @@ def _project() -> dict[str, Any]:
     return {"name": "stagekeeper", "srcDir": "src", "platformVersion": _PLATFORM}
 
 
-def _app(portal: Portal, pack: Pack) -> dict[str, Any]:
-    """Describe an app with a static token: for one account, and with required scopes only."""
+def _app(portal: Portal, pack: Pack, redirect_url: str | None) -> dict[str, Any]:
+    """Describe an app with a static token, or with OAuth: required scopes only, and for accounts of one's own."""
+    needed = [scope.name for scope in scopes(portal, pack)]
+    auth: dict[str, Any] = {"type": "static", "requiredScopes": needed}
+    if portal.oauth is not None:
+        required = sorted({"oauth", *needed})
+        auth = {"type": "oauth", "redirectUrls": [redirect_url], "requiredScopes": required, "optionalScopes": []}
     return {
         "uid": "stagekeeper",
         "type": "app",
@@ -69,7 +75,7 @@ def _app(portal: Portal, pack: Pack) -> dict[str, Any]:
             "name": "Stagekeeper",
             "description": "Keeps every contact in the right lifecycle stage, by rules, and says why.",
             "distribution": "private",
-            "auth": {"type": "static", "requiredScopes": [scope.name for scope in scopes(portal, pack)]},
+            "auth": auth,
             "permittedUrls": {"fetch": [], "iframe": [], "img": []},
         },
     }

@@ -46,10 +46,13 @@ def recall(engine: sa.Engine, portal: int, contact: str, *, most: int = MOST) ->
         merged = tuple(sorted(_merged_into(connection, portal, contact)))
         ids = [contact, *merged]
         theirs = (records.c.portal == portal, records.c.contact.in_(ids))
-        total = connection.scalar(sa.select(sa.func.count()).where(*theirs)) or 0
-        newest = sa.select(records).where(*theirs).order_by(records.c.id.desc()).limit(most)
-        entries = tuple(_entry(row) for row in connection.execute(newest))
-        oldest = connection.execute(sa.select(records).where(*theirs).order_by(records.c.id).limit(1)).first()
+        newest = sa.select(records).where(*theirs).order_by(records.c.id.desc()).limit(most + 1)
+        rows = connection.execute(newest).all()
+        entries, total = tuple(_entry(row) for row in rows[:most]), len(rows)
+        oldest = rows[-1] if rows else None
+        if total > most:  # few have so many; for the others that was all
+            total = connection.scalar(sa.select(sa.func.count()).where(*theirs)) or 0
+            oldest = connection.execute(sa.select(records).where(*theirs).order_by(records.c.id).limit(1)).first()
         is_known = connection.scalar(_judged(portal, ids)) is not None
     is_pruned = is_known if oldest is None else _knew_something(oldest)
     return Recalled(

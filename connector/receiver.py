@@ -27,6 +27,7 @@ from connector.gate import PATIENCE_S, READERS, TooBusy, Turns, connections_allo
 from connector.inbox import Accepted, Inbox
 from connector.moments import Clock
 from connector.telemetry import Metrics
+from connector.tracing import point_to, span
 from connector.webhook import BodyUnreadable, PortalKey, Sifted, read_events, sift, verify
 
 LARGEST_BODY = 2 * 1024 * 1024
@@ -82,6 +83,7 @@ def create_app(parts: ReceiverParts) -> flask.Flask:
     app.register_error_handler(HTTPException, answer_error)
     app.register_error_handler(Exception, answer_failure)
     app.after_request(_secure)
+    app.after_request(lambda response: _count_unavailable(parts.metrics, response))
     app.before_request(lambda: _begin_turn(turns))
     app.teardown_request(_end_turn)
     return app
@@ -104,8 +106,10 @@ def _end_turn(_error: BaseException | None) -> None:
 
 def _receive(parts: ReceiverParts, turns: Turns, large: threading.BoundedSemaphore) -> flask.Response:
     try:
-        with _body(flask.request, large) as raw_body, turns.turn():
-            return _take(parts, raw_body)
+        with _body(flask.request, large) as raw_body, turns.turn(), span("webhook") as traced:
+            response = _take(parts, raw_body)
+            traced.tell(status=response.status_code)
+            return response
     except RequestTimeout:
         parts.metrics.events_rejected.labels("too_slow").inc()
         raise
@@ -123,9 +127,14 @@ def _take(parts: ReceiverParts, raw_body: bytes) -> flask.Response:
         return _refuse(parts, 400, error.code, str(error))
     sifted = sift(events, verdict=verdict, keys=parts.keys)
     accepted = parts.inbox.accept(sifted.kept, settle_ms=parts.settle_ms)
+    point_to(lambda: [(event.portal, event.key) for event in sifted.kept if event.portal and event.contact])
     # Counted after the commit: what is answered 503 comes again and would be counted twice.
     _count(parts.metrics, sifted, accepted)
-    _log.info("webhook.accepted", events=len(events), **asdict(accepted), rejected=dict(sifted.rejected))
+    _log.info(
+        "webhook.accepted", events=len(events), **asdict(accepted), rejected=dict(sifted.rejected),
+        portals=sorted({event.portal for event in sifted.kept if event.portal}),
+        contact_ids=sorted({event.contact for event in sifted.kept if event.contact}),
+    )  # fmt: skip
     return flask.Response(status=204)
 
 
@@ -314,6 +323,13 @@ def _secure(response: flask.Response) -> flask.Response:
         ("Cache-Control", "no-store"),
     ):
         response.headers.setdefault(name, value)  # the page brings its own policy
+    return response
+
+
+def _count_unavailable(metrics: Metrics, response: flask.Response) -> flask.Response:
+    """Count the webhooks that were not acknowledged through our own fault: HubSpot delivers them again."""
+    if flask.request.endpoint == "webhook" and response.status_code >= 500:
+        metrics.events_rejected.labels("unavailable").inc()
     return response
 
 

@@ -20,13 +20,15 @@ from connector.rulebook.pack import Pack
 from connector.shadow.verdicts import Shadow, shadow_of
 from connector.snapshot import Snapshot, Wanted
 from connector.store.engine import insert_into, reading
-from connector.store.tables import contacts, effects, packs, records
+from connector.store.tables import contacts, effects, packs, records, turns
 
 DELETED = "deleted"
 _NOT_JUDGED = ""
 """The fingerprint of a contact of whom nothing is known but where it went."""
 _PUT_AWAY: Mapping[str, Any] = MappingProxyType({"next_look_at": None, "snapshot": {}})
 INTENDED, CONFIRMED, FAILED = "intended", "confirmed", "failed"
+IS_INTENDED: sa.ColumnElement[bool] = effects.c.state == sa.literal_column(f"'{INTENDED}'")
+"""Written out: a database does not see that a parameter fits the condition of an index."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +62,8 @@ class Judged:
     """Keys of effects intended earlier that are not to be done any more."""
     shadow: Shadow | None = None
     """What a candidate pack says beside."""
+    in_turn: tuple[str, ...] = ()
+    """Rules of tasks that were given to the next in a list of owners."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,7 +106,7 @@ class Recorder:
         """Give what is known of contacts; nothing for those never seen."""
         of_these = (contacts.c.portal == self._portal, contacts.c.contact.in_(ids))
         open_ones = (
-            effects.c.portal == self._portal, effects.c.contact.in_(ids), effects.c.state == INTENDED,
+            effects.c.portal == self._portal, effects.c.contact.in_(ids), IS_INTENDED,
         )  # fmt: skip
         with reading(self._engine) as connection:
             rows = connection.execute(sa.select(contacts).where(*of_these)).all()
@@ -118,20 +122,17 @@ class Recorder:
 
     def in_turn(self, judged: Mapping[str, Judged]) -> dict[str, Judged]:
         """Give each task whose owner is a list to the next in it, counted over all tasks of its rule."""
-        listed = {e.rule for one in judged.values() for e in one.plan.effects if isinstance(e.body.get("owner"), list)}
+        listed = {e.rule for one in judged.values() for e in one.plan.effects if _has_listed_owners(e)}
         if not listed:
             return dict(judged)
-        query = (
-            sa.select(effects.c.rule, sa.func.count())
-            .where(effects.c.portal == self._portal, effects.c.rule.in_(listed))
-            .group_by(effects.c.rule)
-        )
+        query = sa.select(turns.c.rule, turns.c.given).where(turns.c.portal == self._portal, turns.c.rule.in_(listed))
         with reading(self._engine) as connection:
-            turns = Counter({row[0]: row[1] for row in connection.execute(query)})
+            next_ones = Counter({row.rule: row.given for row in connection.execute(query)})
         given = {}
         for contact, one in judged.items():
-            own = tuple(_with_owner(effect, turns) for effect in one.plan.effects)
-            given[contact] = replace(one, plan=replace(one.plan, effects=own))
+            own = tuple(_with_owner(effect, next_ones) for effect in one.plan.effects)
+            rules = tuple(effect.rule for effect in one.plan.effects if _has_listed_owners(effect))
+            given[contact] = replace(one, plan=replace(one.plan, effects=own), in_turn=rules)
         return given
 
     def intend(self, connection: sa.Connection, claim: str, judged: Sequence[Judged], now: int, *, live: bool) -> None:
@@ -155,21 +156,20 @@ class Recorder:
         rows = [self._effect_row(one.snapshot.contact, effect, now) for one in judged for effect in one.plan.effects]
         if live and rows:
             connection.execute(insert_into(self._engine, effects).on_conflict_do_nothing(), rows)
+            self._count_turns(connection, Counter(rule for one in judged for rule in one.in_turn))
 
     def settle(
         self, connection: sa.Connection, claim: str, outcomes: Mapping[str, Outcome], now: int,
-        *, bouts: Mapping[str, Bouts] = MappingProxyType({}),
+        *, bouts: Mapping[str, Bouts] = MappingProxyType({}), since: int = 0,
     ) -> None:  # fmt: skip
         """Write how it went: outcomes onto the records, effects confirmed or failed, what is written forgotten.
 
-        `bouts` are those of contacts of whom something was written.
+        `bouts` are those of contacts of whom something was written; no record of the claim was made before `since`.
         """
         if not outcomes:
             return
         self._is_told = True  # not before: what `intend` writes may be rolled back
-        mine = (
-            records.c.portal == self._portal, records.c.contact == sa.bindparam("_contact"), records.c.claim == claim,
-        )  # fmt: skip
+        mine = (*_newest_of(self._portal, sa.bindparam("_contact"), since), records.c.claim == claim)
         done = [{"_contact": contact, "_done": outcome.as_data()} for contact, outcome in outcomes.items()]
         connection.execute(sa.update(records).where(*mine).values(done=sa.bindparam("_done")), done)
         # What HubSpot will never take is let go as well: kept, it would spoil every later look at the contact.
@@ -233,6 +233,14 @@ class Recorder:
             row = connection.execute(query).mappings().first()
         return dict(row) if row else None
 
+    def _count_turns(self, connection: sa.Connection, given: Mapping[str, int]) -> None:
+        """Count the tasks that were given in turn; in one order everywhere, so that nobody waits in a circle."""
+        if given:
+            insert = insert_into(self._engine, turns)
+            more = {"given": turns.c.given + insert.excluded.given}
+            rows = [{"portal": self._portal, "rule": rule, "given": number} for rule, number in sorted(given.items())]
+            connection.execute(insert.on_conflict_do_update(index_elements=["portal", "rule"], set_=more), rows)
+
     def _tell_pack(self, connection: sa.Connection, now: int) -> None:
         """Say once what this version of the pack reads: what a record does not name was read and empty."""
         wanted = self._wanted
@@ -286,7 +294,7 @@ class Recorder:
         connection.execute(sa.update(effects).where(*these).values(body={}))
 
     def _under_way(self, contact: str) -> tuple[sa.ColumnElement[bool], ...]:
-        return effects.c.portal == self._portal, effects.c.contact == contact, effects.c.state == INTENDED
+        return effects.c.portal == self._portal, effects.c.contact == contact, IS_INTENDED
 
     def _known(self, row: sa.Row[Any]) -> Held:
         """Read what is known; under other rules a value that was left alone is tried again."""
@@ -343,12 +351,26 @@ def decided_data(decision: Decision) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _with_owner(effect: Effect, turns: "Counter[str]") -> Effect:
-    owners = effect.body.get("owner")
-    if not isinstance(owners, list):
+def _newest_of(
+    portal: int, contact: sa.ColumnElement[str], since: int
+) -> tuple[sa.ColumnElement[bool], ...]:
+    """Tell the newest record of a contact, which is that of the claim that holds it; older ones are not even read."""
+    other = records.alias()
+    theirs = (other.c.portal == portal, other.c.contact == contact, other.c.decided_at >= since)
+    newest = sa.select(sa.func.max(other.c.id)).where(*theirs).scalar_subquery()
+    return records.c.id == newest, records.c.decided_at >= since
+
+
+def _has_listed_owners(effect: Effect) -> bool:
+    return isinstance(effect.body.get("owner"), list)
+
+
+def _with_owner(effect: Effect, next_ones: "Counter[str]") -> Effect:
+    if not _has_listed_owners(effect):
         return effect
-    owner = owners[turns[effect.rule] % len(owners)]
-    turns[effect.rule] += 1
+    owners = effect.body["owner"]
+    owner = owners[next_ones[effect.rule] % len(owners)]
+    next_ones[effect.rule] += 1
     return replace(effect, body={**effect.body, "owner": owner})
 
 

@@ -2,12 +2,13 @@
 
 import contextlib
 import random as random_numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import sqlalchemy as sa
 
+from connector import __version__
 from connector.config import Config, Portal, load_config, named_packs
 from connector.errors import FilesInvalid
 from connector.examiner import Examiner
@@ -18,6 +19,8 @@ from connector.hubspot.meaning import Meaning
 from connector.hubspot.transport import CallSeen
 from connector.inbox import Inbox
 from connector.moments import HOUR, Clock, system_clock
+from connector.oauth.access import AccessTokens
+from connector.oauth.keyring import access_of, check_grants
 from connector.pipeline import Pipeline
 from connector.plan import HUBSPOT_ORDER, STAGE, Terms
 from connector.portals import Portals
@@ -34,8 +37,12 @@ from connector.snapshot import Wanted
 from connector.store.budgets import DatabaseBudgets
 from connector.store.engine import clock_of, open_database
 from connector.telemetry import Metrics
+from connector.tracing import tell_past
 from connector.webhook import PortalKey
 from connector.workdays import Workdays
+
+Access = AccessTokens | Callable[[], str]
+"""What gives the access token of now; AccessTokens can also be told that one was refused."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +53,8 @@ class PortalServices:
     name: str
     live: bool
     pack: Pack
+    shadow: Pack | None
+    access: AccessTokens | None
     hubspot: HubSpotPortal
     budget: CallBudget
     recorder: Recorder
@@ -65,13 +74,20 @@ class Services:
     troubles: Portals
     metrics: Metrics
     portals: Mapping[int, PortalServices]
+    sleep: Callable[[float], None] | None = None
 
 
 def load_packs(config: Config) -> tuple[dict[int, Pack], list[Problem]]:
     """Load every portal's pack, and check it and the portal's candidate against the portal; each problem once."""
+    packs, _, problems = _load_rules(config)
+    return packs, problems
+
+
+def _load_rules(config: Config) -> tuple[dict[int, Pack], dict[int, Pack], list[Problem]]:
+    """Load every portal's pack and candidate."""
     packs, problems = _load(config, {portal.id: portal.rules for portal in config.portals})
-    _, more = _load_candidates(config)
-    return packs, sorted(problems | more)
+    candidates, more = _load_candidates(config)
+    return packs, candidates, sorted(problems | more)
 
 
 def _load_candidates(config: Config) -> tuple[dict[int, Pack], set[Problem]]:
@@ -110,10 +126,19 @@ def unmapped_stages(pack: Pack, portal: Portal) -> list[Problem]:
 
 def checked_packs(config: Config) -> dict[int, Pack]:
     """Load the packs or refuse to start; raises FilesInvalid with every problem, those of candidates among them."""
-    packs, problems = load_packs(config)
+    return _checked_rules(config)[0]
+
+
+def _checked_rules(config: Config) -> tuple[dict[int, Pack], dict[int, Pack]]:
+    packs, candidates, problems = _load_rules(config)
     if is_broken(problems):
         raise FilesInvalid([problem for problem in problems if problem.severity == "error"])
-    return packs
+    return packs, candidates
+
+
+def what_runs(packs: Iterable[Pack]) -> frozenset[tuple[str, str]]:
+    """Name this release beside each version of a pack that it decides by."""
+    return frozenset((__version__, f"{pack.name}@{pack.hash[:12]}") for pack in packs)
 
 
 def portal_keys(portals: Sequence[Portal]) -> tuple[PortalKey, ...]:
@@ -138,42 +163,65 @@ def open_services(
 
     `packs` are by portal what is to decide, when it is not what the configuration names; no candidate runs beside it.
     """
-    candidates = _load_candidates(config)[0] if packs is None else {}
-    packs = checked_packs(config) if packs is None else packs
+    packs, candidates = _checked_rules(config) if packs is None else (packs, {})
     engine = open_database(config.database)
     clock = clock_of(engine) if clock is system_clock else clock  # the one that all machines go by
+    check_grants(config, engine, clock)
     inbox = Inbox(engine, clock, last_attempt=config.worker.attempts)
     budgets = DatabaseBudgets(engine, to_row=BudgetState.as_row, from_row=BudgetState.of_row)
     random = random_numbers.SystemRandom().random
-    portals = {
-        portal.id: _portal_services(
-            portal, packs[portal.id], config=config, engine=engine, inbox=inbox, budgets=budgets, metrics=metrics,
-            clock=clock, sleep=sleep, random=random, shadow=candidates.get(portal.id),
-        )
-        for portal in config.portals
-    }  # fmt: skip
-    return Services(
+    services = Services(
         config=config, clock=clock, random=random, engine=engine, inbox=inbox, troubles=Portals(engine, clock),
-        metrics=metrics, portals=portals,
+        metrics=metrics, portals={}, sleep=sleep,
     )  # fmt: skip
+    portals = {}
+    for portal in config.portals:
+        access = access_of(config, portal, clock=clock, engine=engine, sleep=sleep)
+        way = open_hubspot(portal, store=budgets, clock=clock, metrics=metrics, sleep=sleep, access=access)
+        portals[portal.id] = _portal_services(
+            services, portal, packs[portal.id], shadow=candidates.get(portal.id), way=way, access=access
+        )
+    return replace(services, portals=portals)
+
+
+def with_rules(services: Services) -> Services:
+    """Give these services under the rules as they stand in their files now; raises FilesInvalid when they are broken.
+
+    A portal whose rules are the same keeps all it has; every portal keeps its connections and its call budget.
+    """
+    packs, candidates = _checked_rules(services.config)
+    portals = dict(services.portals)
+    for portal in services.config.portals:
+        known, pack, shadow = portals[portal.id], packs[portal.id], candidates.get(portal.id)
+        if (known.pack.hash, known.shadow and known.shadow.hash) != (pack.hash, shadow and shadow.hash):
+            way = (known.hubspot, known.budget)
+            portals[portal.id] = _portal_services(
+                services, portal, pack, shadow=shadow, way=way, access=known.access
+            )
+    return replace(services, portals=portals)
 
 
 def open_hubspot(
     portal: Portal, *, store: BudgetStore, clock: Clock = system_clock, metrics: Metrics | None = None,
-    sleep: Callable[[float], None] | None = None,
+    sleep: Callable[[float], None] | None = None, access: Access | None = None,
 ) -> tuple[HubSpotPortal, CallBudget]:
-    """Build the client of one portal with its call budget; opens no connection yet."""
+    """Build the client of one portal with its call budget; opens no connection yet.
+
+    `access` opens a portal that has no access token of its own.
+    """
     budget = CallBudget(portal=portal.id, limits=limits_of(portal), store=store, clock=clock, sleep=sleep)
-    return _client(portal, budget, clock=clock, sleep=sleep, on_call=_counting(metrics) if metrics else None), budget
+    counting = _counting(metrics) if metrics else None
+    return _client(portal, budget, clock=clock, sleep=sleep, on_call=counting, access=access), budget
 
 
 def _client(
     portal: Portal, budget: CallBudget, *, clock: Clock, sleep: Callable[[float], None] | None,
-    on_call: Callable[[CallSeen], None] | None,
+    on_call: Callable[[CallSeen], None] | None, access: Access | None,
 ) -> HubSpotPortal:  # fmt: skip
     return HubSpotPortal(
         portal=portal.id,
-        access_token=portal.access_token.get_secret_value(),
+        access_token=access or (portal.access_token.get_secret_value() if portal.access_token else ""),
+        on_refused=access.refused if isinstance(access, AccessTokens) else None,
         api_url=portal.api_url,
         api_version=portal.api_version,
         budget=budget,
@@ -193,12 +241,11 @@ def limits_of(portal: Portal) -> Limits:
     )
 
 
-def _portal_services(  # noqa: PLR0913 - the one place where a portal's parts meet
-    portal: Portal, pack: Pack, *, config: Config, engine: sa.Engine, inbox: Inbox, budgets: BudgetStore,
-    metrics: Metrics, clock: Clock, sleep: Callable[[float], None] | None, random: Callable[[], float],
-    shadow: Pack | None,
+def _portal_services(
+    services: Services, portal: Portal, pack: Pack, *, shadow: Pack | None, way: tuple[HubSpotPortal, CallBudget],
+    access: AccessTokens | None,
 ) -> PortalServices:  # fmt: skip
-    hubspot, budget = open_hubspot(portal, store=budgets, clock=clock, metrics=metrics, sleep=sleep)
+    (hubspot, budget), config, engine, clock = way, services.config, services.engine, services.clock
     candidate = None if shadow is None else Candidate(shadow, hubspot, live=pack)
     recorder = Recorder(
         engine, portal=portal.id, pack=pack.name, pack_hash=pack.hash, wanted=Wanted.by(pack), candidate=shadow
@@ -206,21 +253,23 @@ def _portal_services(  # noqa: PLR0913 - the one place where a portal's parts me
     live = portal.mode == "live"
     pipeline = Pipeline(
         examiner=Examiner(Rulebook(pack), hubspot, beside=candidate.wanted if candidate else None),
-        engine=engine, inbox=inbox, recorder=recorder,
+        engine=engine, inbox=services.inbox, recorder=recorder,
         rivals=Rivals(engine, hubspot, portal=portal.id, app_id=portal.app_id),
-        terms=StageTerms(portal, pack, hubspot, budget, clock), clock=clock, random=random,
+        terms=StageTerms(portal, pack, hubspot, budget, clock), clock=clock, random=services.random,
         lease_ms=config.worker.lease, last_attempt=config.worker.attempts, default_owner=portal.owners.default,
         live=live, candidate=candidate,
     )  # fmt: skip
     tally = CallTally()
+    counting = _counting(services.metrics, tally)
     reconciliation = Reconciliation(
-        portal=portal.id, pack=pack, tally=tally, engine=engine, inbox=inbox, watermarks=Watermarks(engine, clock),
-        hubspot=_client(portal, budget, clock=clock, sleep=sleep, on_call=_counting(metrics, tally)), clock=clock,
-        settle_ms=config.worker.settle,
+        portal=portal.id, pack=pack, tally=tally, engine=engine, inbox=services.inbox,
+        watermarks=Watermarks(engine, clock), clock=clock, settle_ms=config.worker.settle,
+        hubspot=_client(portal, budget, clock=clock, sleep=services.sleep, on_call=counting, access=access),
     )  # fmt: skip
     return PortalServices(
-        id=portal.id, name=portal.name, live=live, pack=pack, hubspot=hubspot, budget=budget, recorder=recorder,
-        pipeline=pipeline, reconciliation=reconciliation,
+        id=portal.id, name=portal.name, live=live, pack=pack, shadow=shadow, access=access, hubspot=hubspot,
+        budget=budget,
+        recorder=recorder, pipeline=pipeline, reconciliation=reconciliation,
     )  # fmt: skip
 
 
@@ -297,6 +346,7 @@ def _counting(metrics: Metrics, tally: CallTally | None = None) -> Callable[[Cal
     def count(call: CallSeen) -> None:
         if tally is not None:
             tally(call)
+        tell_past("hubspot.call", call.seconds, portal=call.portal, endpoint=call.endpoint, outcome=call.outcome)
         metrics.hubspot_calls.labels(str(call.portal), call.endpoint, call.outcome).inc()
         metrics.hubspot_wait_seconds.labels(str(call.portal)).inc(call.waited_seconds)
 

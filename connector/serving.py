@@ -1,87 +1,77 @@
-"""The processes of `stagekeeper serve`: the receiver under gunicorn, and the tree that keeps it and a worker alive."""
+"""The receiver of `stagekeeper serve`: the application with the web page, under gunicorn."""
 
-import os
-import signal
+import contextlib
+import http.client
 import socket
-import subprocess
-import sys
-import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from types import FrameType
 
 import flask
 import sqlalchemy as sa
-import structlog
 from gunicorn.app.base import BaseApplication
 
-from connector import __version__
 from connector.config import Config
-from connector.errors import StagekeeperError
+from connector.driving.choice import bell_for
+from connector.errors import DatabaseUnavailable, StagekeeperError
+from connector.gauges import Gauges
 from connector.inbox import Inbox
 from connector.moments import SECOND, system_clock
-from connector.parts import PART_OF
 from connector.portals import Portals
 from connector.receiver import Check, ReceiverParts, create_app, gunicorn_options
-from connector.services import checked_packs, portal_keys
-from connector.store.engine import check_writing, clock_of, open_database
-from connector.telemetry import MULTIPROCESS_FOLDER, InboxState, build_metrics, render_metrics
+from connector.reloading import LivePacks
+from connector.services import limits_of, portal_keys, what_runs
+from connector.store.engine import check_writing, clock_of, open_database, reading
+from connector.summons import Summons
+from connector.telemetry import build_metrics, render_metrics, start_refusals_at_zero
+from connector.tracing import start_tracing
+from connector.tree import check_room
 from connector.web.admission import make_admission
 from connector.web.page import make_page
 
 _WEBHOOK_WAIT_MS = 2 * SECOND  # then 503: HubSpot waits for five in all, and delivers again
 _PROBE_WAIT_MS = SECOND
-_GRACE_S = 8.0
-_YOUNG_S = 3.0
-_RESTART_S = 1.0
-_log = structlog.get_logger()
 
 
 def build_app(config: Config) -> flask.Flask:
     """Build the receiver's application with the web page; called in the process that serves."""
-    packs = checked_packs(config)
+    metrics = build_metrics()
+    start_refusals_at_zero(metrics)
+    start_tracing("receiver")  # here, for what a fork leaves behind sends nothing
+    packs = LivePacks(config, metrics)
+    packs.follow(Summons())
     engine = open_database(config.database, migrate=False)
     clock = clock_of(engine)
     inbox = Inbox(engine, clock, last_attempt=config.worker.attempts)
     # Engines do not take turns with each other, so a webhook waits no longer than this, whatever the page is doing.
     hurried = open_database(config.database, migrate=False, busy_timeout_ms=_WEBHOOK_WAIT_MS)
+    bell = bell_for(engine, config.worker.driver)
+    with contextlib.suppress(DatabaseUnavailable), reading(hurried):
+        pass  # it asks for the time, so that also what comes first is due by the database's clock
     probing = open_database(config.database, migrate=False, busy_timeout_ms=_PROBE_WAIT_MS)
     troubles = Portals(engine, clock)
-    metrics = build_metrics()
-    for pack in {pack.hash: pack for pack in packs.values()}.values():
-        metrics.build_info.labels(__version__, f"{pack.name}@{pack.hash[:12]}").set(1)
+    gauges = Gauges(
+        engine=engine, inbox=inbox, troubles=troubles, limits={one.id: limits_of(one) for one in config.portals},
+        reconcile_every_ms=config.worker.reconcile_every, clock=clock,
+    )  # fmt: skip
     token = config.server.ops_token
     admission = make_admission(config, system_clock)
     return create_app(
         ReceiverParts(
             keys=portal_keys(config.portals),
-            inbox=Inbox(hurried, clock_of(hurried)),
+            inbox=Inbox(hurried, clock_of(hurried), ring=bell.ring if bell else None),
             settle_ms=config.worker.settle,
             clock=system_clock,
             metrics=metrics,
-            render_metrics=lambda: render_metrics(metrics, lambda: _inbox_state(inbox, troubles)),
+            render_metrics=lambda: render_metrics(metrics, gauges.read, running=what_runs(packs.values())),
             checks={"database": Probe(probing).check},
             ops_token=token.get_secret_value() if token else None,
             at_once=config.server.threads,
             may_look=admission.may_look,
             page=make_page(
                 config=config, packs=packs, engine=engine, inbox=inbox, troubles=troubles,
-                clock=clock, admission=admission,
+                clock=clock, admission=admission, metrics=metrics,
             ),
         )
-    )
-
-
-def _inbox_state(inbox: Inbox, troubles: Portals) -> InboxState:
-    counts = inbox.counts().values()
-    oldest = min((count.oldest_since for count in counts if count.oldest_since is not None), default=None)
-    return InboxState(
-        pending=sum(count.pending for count in counts),
-        oldest_seconds=0 if oldest is None else max(system_clock() - oldest, 0) / 1_000,
-        dead_letters=sum(count.dead for count in counts),
-        troubles={portal: trouble.code for portal, trouble in troubles.troubles().items()},
     )
 
 
@@ -129,6 +119,20 @@ def check_address(bind: str) -> None:
             raise AddressTaken(f"{bind}: {error.strerror or error}; expected a free address; {cure}") from error
 
 
+def is_answering(bind: str) -> bool:
+    """Ask whether a receiver answers there."""
+    host, _, port = bind.rpartition(":")
+    here = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]"))  # noqa: S104 - what is listened on
+    connection = http.client.HTTPConnection(here, int(port), timeout=_PROBE_WAIT_MS / SECOND)
+    try:
+        connection.request("GET", "/livez")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
 class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
     """Gunicorn with our application; one process with threads, as the work of a request is one transaction."""
 
@@ -147,63 +151,5 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
 
 def run_receiver(config: Config) -> None:
     """Serve until told to stop."""
+    check_room()
     _Server(config).run()
-
-
-class Tree:
-    """Starts the parts as processes of their own, starts anew what dies, stops all when told to."""
-
-    def __init__(self, parts: Mapping[str, Sequence[str]]) -> None:
-        self._parts = parts
-        self._running: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
-        self._stopping = threading.Event()
-
-    def run(self) -> int:
-        """Run until SIGTERM or SIGINT, or until a part cannot even start; give the exit code."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
-        with tempfile.TemporaryDirectory(prefix="stagekeeper-metrics-") as folder:
-            environment = {**os.environ, MULTIPROCESS_FOLDER: folder, PART_OF: str(os.getpid())}
-            for name in self._parts:
-                self._start(name, environment)
-            code = self._watch(environment)
-            self._end()
-        return code
-
-    def _stop(self, _number: int, _frame: FrameType | None) -> None:
-        self._stopping.set()
-
-    def _start(self, name: str, environment: Mapping[str, str]) -> None:
-        process = subprocess.Popen(self._parts[name], env=environment, start_new_session=True)
-        self._running[name] = (process, time.monotonic())
-
-    def _watch(self, environment: Mapping[str, str]) -> int:
-        while not self._stopping.wait(0.2):
-            for name, (process, started) in list(self._running.items()):
-                code = process.poll()
-                if code is None:
-                    continue
-                if time.monotonic() - started < _YOUNG_S and code > 0:
-                    _log.error("serve.part_cannot_start", part=name, exit_code=code)
-                    return code
-                _log.error("serve.part_died", part=name, exit_code=code)
-                self._stopping.wait(_RESTART_S)
-                self._start(name, environment)
-        return 0
-
-    def _end(self) -> None:
-        for process, _ in self._running.values():
-            if process.poll() is None:
-                process.terminate()
-        deadline = time.monotonic() + _GRACE_S
-        for process, _ in self._running.values():
-            try:
-                process.wait(max(deadline - time.monotonic(), 0.1))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def part_command(config: Path, *arguments: str) -> list[str]:
-    """Give the command line of one part."""
-    return [sys.executable, "-m", "connector", "--config", str(config), *arguments]

@@ -1,8 +1,9 @@
 """What the product tells about itself: metrics with the fixed names, and logs as events without personal data.
 
-Metrics are right when receiver and worker are separate processes: whoever starts them makes an empty folder and names
+Metrics are right when receivers and workers are separate processes: whoever starts them makes an empty folder and names
 it in `PROMETHEUS_MULTIPROC_DIR` before any of them imports this module. What lies in the database is counted at the
-scrape, so it is right in every process. Labels are few: no ids of contacts, no addresses, no URLs.
+scrape, so it is right in every process, and the same from each: over several machines counters are summed up, and of
+such gauges one is taken. Labels are few: no ids of contacts, no addresses, no URLs.
 """
 
 import json
@@ -10,7 +11,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -37,6 +38,13 @@ class InboxState:
     dead_letters: int
     troubles: Mapping[int, str] = field(default_factory=dict)
     """The codes of the portals that are in trouble."""
+    calls_left: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    """By portal and window, and below how many there are in all."""
+    calls_allowed: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    reconciled_at: Mapping[int, int] = field(default_factory=dict)
+    """When the last whole reconciliation of a portal began."""
+    reconcile_every_ms: int | None = None
+    """None: never."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +60,6 @@ class Metrics:
     writes: Counter
     hubspot_calls: Counter
     hubspot_wait_seconds: Counter
-    hubspot_calls_left: Gauge
     stage_moves: Counter
     fights: Counter
     event_to_write_seconds: Histogram
@@ -61,7 +68,8 @@ class Metrics:
     erasures: Counter
     reconciliations: Counter
     reconciled_contacts: Counter
-    build_info: Gauge
+    rules_reloads: Counter
+    worker_seen: Gauge
 
     def calls_made(self) -> int:
         """Count the calls to HubSpot that this process has made."""
@@ -79,9 +87,9 @@ def build_metrics() -> Metrics:
     def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(name, text, namespace="stagekeeper", registry=registry, buckets=buckets)
 
-    def gauge(name: str, text: str, *labels: str) -> Gauge:
-        # Of several processes the one that spoke last is right; with one process the mode changes nothing.
-        return Gauge(name, text, labels, namespace="stagekeeper", registry=registry, multiprocess_mode="mostrecent")
+    def latest(name: str, text: str) -> Gauge:
+        # Of several processes the latest moment counts, also of those that have ended.
+        return Gauge(name, text, namespace="stagekeeper", registry=registry, multiprocess_mode="max")
 
     return Metrics(
         registry=registry,
@@ -93,7 +101,6 @@ def build_metrics() -> Metrics:
         writes=counter("writes", "Changes written to HubSpot", "portal", "kind", "outcome"),
         hubspot_calls=counter("hubspot_calls", "Calls to HubSpot", "portal", "endpoint", "outcome"),
         hubspot_wait_seconds=counter("hubspot_wait_seconds", "Time waited for the call budget", "portal"),
-        hubspot_calls_left=gauge("hubspot_calls_left", "Calls left in the window", "portal", "window"),
         stage_moves=counter("stage_moves", "Contacts that changed their stage", "portal", "from", "to"),
         fights=counter("fights", "Automations found to set a value back each time", "portal", "property"),
         event_to_write_seconds=histogram(
@@ -105,16 +112,46 @@ def build_metrics() -> Metrics:
         shadow_failures=counter("shadow_failures", "Decisions beside which a candidate could say nothing", "portal"),
         reconciliations=counter("reconciliations", "Searches for what webhooks have missed", "portal", "outcome"),
         reconciled_contacts=counter("reconciled_contacts", "Contacts that these found", "portal", "found"),
+        rules_reloads=counter("rules_reloads", "Reloads of the rules, by each process that was asked to", "outcome"),
         erasures=counter("erasures", "People erased from Stagekeeper's own tables", "portal", "reason"),
-        build_info=gauge("build_info", "Always 1; the labels say what runs", "version", "rules"),
+        worker_seen=latest("worker_seen_timestamp_seconds", "When a worker last looked into the inbox"),
     )
 
 
-def render_metrics(metrics: Metrics, read_inbox: Callable[[], InboxState]) -> bytes:
-    """Write the Prometheus text of all processes, with what the inbox holds now."""
-    inbox = CollectorRegistry()
-    inbox.register(_InboxCollector(read_inbox))
-    held = generate_latest(inbox)  # first, because looking into the inbox may sort and count what came in
+def start_at_zero(metrics: Metrics, written: Mapping[int, Collection[str]]) -> None:
+    """Show what has not happened yet as 0, for portals with the properties that are written there.
+
+    Of a counter that begins at 1 Prometheus sees no increase.
+    """
+    metrics.rules_reloads.labels("refused")
+    for portal, properties in written.items():
+        name = str(portal)
+        metrics.hubspot_wait_seconds.labels(name)
+        metrics.shadow_failures.labels(name)
+        for kind in ("properties", "task", "deal", "unsubscribe", "erase"):
+            metrics.writes.labels(name, kind, "failed")
+        for found in ("changed", "unknown"):
+            metrics.reconciled_contacts.labels(name, found)
+        for property_ in properties:
+            metrics.fights.labels(name, property_)
+
+
+def start_refusals_at_zero(metrics: Metrics) -> None:
+    """Show the reasons for which webhooks are refused as 0, likewise."""
+    metrics.rules_reloads.labels("refused")
+    for reason in ("unavailable", "signature_missing", "signature_wrong", "timestamp_off", "portal_mismatch"):
+        metrics.events_rejected.labels(reason)
+
+
+def render_metrics(
+    metrics: Metrics, read_inbox: Callable[[], InboxState] | None = None, *, running: Iterable[tuple[str, str]] = ()
+) -> bytes:
+    """Write the Prometheus text of all processes, with what the database holds now and what runs (version, rules)."""
+    standing = CollectorRegistry()
+    if read_inbox is not None:
+        standing.register(_InboxCollector(read_inbox))
+    standing.register(_RunningCollector(frozenset(running)))
+    held = generate_latest(standing)  # first, because looking into the inbox may sort and count what came in
     registry = metrics.registry
     if MULTIPROCESS_FOLDER in os.environ:
         registry = CollectorRegistry()
@@ -139,16 +176,43 @@ class _InboxCollector(Collector):
         yield _gauge("inbox_pending", "Contacts that wait to be judged", state.pending)
         yield _gauge("inbox_oldest_seconds", "How long the oldest of them has waited", state.oldest_seconds)
         yield _gauge("dead_letters", "Contacts that were given up until somebody retries them", state.dead_letters)
-        trouble = GaugeMetricFamily(
-            "stagekeeper_portal_trouble", "1 for each portal that waits, or has work waiting", labels=["portal", "code"]
-        )
-        for portal, code in sorted(state.troubles.items()):
-            trouble.add_metric([str(portal), code], 1)
-        yield trouble
+        troubles = {(str(portal), code): 1.0 for portal, code in state.troubles.items()}
+        yield _labelled("portal_trouble", "1 for each portal that waits, or has work waiting", "portal code", troubles)
+        yield _labelled("hubspot_calls_left", "Calls left in the window", "portal window", _windows(state.calls_left))
+        allowed = _windows(state.calls_allowed)
+        yield _labelled("hubspot_calls_allowed", "Calls in the window, less the reserve", "portal window", allowed)
+        reconciled = {(str(portal),): moment / 1_000 for portal, moment in state.reconciled_at.items()}
+        text = "When the last whole search for missed webhooks began"
+        yield _labelled("reconciled_timestamp_seconds", text, "portal", reconciled)
+        every = (state.reconcile_every_ms or 0) / 1_000
+        yield _gauge("reconcile_every_seconds", "How often these are begun; 0: never", every)
+
+
+class _RunningCollector(Collector):
+    """Tells what runs at the scrape, so that nothing of what ran before a change of the rules stays."""
+
+    def __init__(self, running: Collection[tuple[str, str]]) -> None:
+        self._running = running
+
+    def collect(self) -> Iterable[Metric]:
+        """Give 1 for each."""
+        ones = dict.fromkeys(self._running, 1.0)
+        return (_labelled("build_info", "Always 1; the labels say what runs", "version rules", ones),) if ones else ()
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(f"stagekeeper_{name}", text, value=value)
+
+
+def _labelled(name: str, text: str, labels: str, values: Mapping[Any, float]) -> Metric:
+    family = GaugeMetricFamily(f"stagekeeper_{name}", text, labels=labels.split())
+    for one, value in sorted(values.items()):
+        family.add_metric(one, value)
+    return family
+
+
+def _windows(calls: Mapping[int, Mapping[str, int]]) -> Mapping[tuple[str, str], float]:
+    return {(str(portal), window): number for portal, of in calls.items() for window, number in of.items()}
 
 
 # Logs
@@ -196,6 +260,8 @@ def mask(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Muta
 
 def _masked(value: object, depth: int) -> object:
     if isinstance(value, str):
+        if value.isdigit():  # an id, of which a line may name hundreds
+            return value
         return _PHONE.sub("+***", _ADDRESS.sub("***@***", _SECRET_VALUES.sub("***", value)))
     if depth > _DEEPEST:
         return "…"

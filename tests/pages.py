@@ -6,23 +6,26 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import sqlalchemy as sa
+from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from connector.config import Config, load_config
 from connector.inbox import Failure, Inbox
 from connector.portals import Portals
-from connector.receiver import create_app
+from connector.receiver import ReceiverParts, create_app
 from connector.rulebook.shipped import shipped_packs
-from connector.services import checked_packs
+from connector.services import checked_packs, portal_keys
 from connector.store.engine import open_database
 from connector.web.admission import make_admission
 from connector.web.page import make_page
 from tests.databases import database_url
 from tests.inboxes import LEASE, SETTLE, Hands, accept, claim
+from tests.practice import Practice
 from tests.receivers import make_parts
 
 OPS, READ = "ops-token-under-test", "read-token-under-test"
+SERVER = f"server: {{ops_token: {OPS}, read_token: {READ}}}"
 PORTALS = (4242, 5353)
 CONFIG = """version: 1
 database: {database}
@@ -98,6 +101,12 @@ class Browser:
         reader = _Reader()
         reader.feed(self.answer.text)
         return reader
+
+    @property
+    def page_text(self) -> str:
+        """The page as it was sent."""
+        assert self.answer is not None
+        return self.answer.text
 
     def form(self, action: str, **fields: str) -> Form:
         """Find the form on the page that goes to an address and has these fields."""
@@ -190,4 +199,29 @@ def make_pages(
     return Pages(config, engine, inbox, troubles, time, app.test_client())
 
 
-__all__ = ["LEASE", "OPS", "PORTALS", "READ", "Browser", "Form", "Pages", "make_config", "make_pages"]
+def app_beside(the: Practice, config: Config | None = None) -> Flask:
+    """Make the application beside practice portals, on their database and under their clock."""
+    services, config = the.services, config or the.config
+    admission = make_admission(config, the.time)
+    page = make_page(
+        config=config, packs={id_: one.pack for id_, one in services.portals.items()}, engine=services.engine,
+        inbox=services.inbox, troubles=services.troubles, clock=the.time, admission=admission,
+        metrics=services.metrics,
+    )  # fmt: skip
+    return create_app(
+        ReceiverParts(
+            keys=portal_keys(config.portals), inbox=services.inbox, settle_ms=config.worker.settle, clock=the.time,
+            metrics=services.metrics, render_metrics=bytes, checks={}, page=page, may_look=admission.may_look,
+        )
+    )  # fmt: skip
+
+
+def browser_beside(the: Practice, token: str = OPS) -> Browser:
+    """Make a browser that has logged in beside practice portals; their configuration names the tokens."""
+    browser = Browser(app_beside(the).test_client())
+    assert browser.log_in(token).status_code == 303
+    return browser
+
+
+__all__ = ["LEASE", "OPS", "PORTALS", "READ", "SERVER", "Browser", "Form", "Pages", "app_beside", "browser_beside",
+           "make_config", "make_pages"]  # fmt: skip

@@ -67,12 +67,18 @@ class Server:
 
 
 @contextmanager
-def serving(*, durable: bool = False, **settings: str) -> Iterator[Server]:
-    """Run a server; one that is not durable keeps nothing through a power cut, and is quicker."""
+def serving(*, durable: bool = False, trusts: str = "", on_port: int = 0, **settings: str) -> Iterator[Server]:
+    """Run a server; one that is not durable keeps nothing through a power cut, and is quicker.
+
+    It trusts whoever comes over loopback, and from one more network.
+    """
     folder = Path(tempfile.mkdtemp(prefix="stagekeeper-postgres-"))
-    server = Server(folder, port=free_port(), settings={**({} if durable else _QUICK), **settings})
+    server = Server(folder, port=on_port or free_port(), settings={**({} if durable else _QUICK), **settings})
     try:
         _make_data(folder)
+        if trusts:
+            with (folder / "data" / "pg_hba.conf").open("a", encoding="utf-8") as rules:
+                rules.write(f"host all all {trusts} trust\n")
         server.start()
         yield server
     finally:

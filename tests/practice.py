@@ -60,7 +60,7 @@ tasks:
 _PORTAL = """
   - id: {id}
     name: Practice {id}
-    access_token: pat-sandbox
+    {opened_by}
     client_secret: sandbox-secret
     app_id: 7001
     webhook_url: {webhook_url}
@@ -190,13 +190,14 @@ def prepare(sandbox: Sandbox) -> None:
 
 
 def write_config(
-    folder: Path, sandboxes: Sequence[Sandbox], *, rules: Path | None = None, more: str = "", worker: str = ""
-) -> Path:
+    folder: Path, sandboxes: Sequence[Sandbox], *, rules: Path | None = None, more: str = "", worker: str = "",
+    opened_by: str = "access_token: pat-sandbox",
+) -> Path:  # fmt: skip
     """Write a configuration for practice portals; `more` is further YAML of each portal."""
     portals = "".join(
         _PORTAL.format(
             id=sandbox.options.portal, address=sandbox.address, webhook_url=WEBHOOK_URL,
-            rules=rules or shipped_packs()["default"], more=more,
+            rules=rules or shipped_packs()["default"], more=more, opened_by=opened_by,
         )
         for sandbox in sandboxes
     )
@@ -209,6 +210,7 @@ def write_config(
 @contextmanager
 def practice(
     folder: Path, *, rules: Path | str | None = None, more: str = "", worker: str = "",
+    opened_by: str = "access_token: pat-sandbox",
     portals: Sequence[int] = (4242,), set_up: Callable[[Sandbox], None] | None = prepare, **options: Any,
 ) -> Iterator[Practice]:  # fmt: skip
     """Run practice portals with a Stagekeeper; a pack may be given as YAML, and more of each portal's configuration."""
@@ -224,7 +226,8 @@ def practice(
         for sandbox in sandboxes:
             if set_up is not None:
                 set_up(sandbox)
-        config, problems = load_config(write_config(folder, sandboxes, rules=rules, more=more, worker=worker))
+        written = write_config(folder, sandboxes, rules=rules, more=more, worker=worker, opened_by=opened_by)
+        config, problems = load_config(written)
         assert config is not None, problems
         yield _started(folder, time, sandboxes, config)
     finally:

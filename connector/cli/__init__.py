@@ -30,6 +30,7 @@ COMMANDS = {
     "reconcile": "Find contacts whose webhooks were missed, and have them looked at.",
     "report": "Forecast the open deals of prospects; count who buys, and which rules decide.",
     "erase": "Remove a person from Stagekeeper's own tables.",
+    "db": "Copy the database into another one, as from SQLite to PostgreSQL.",
     "schema": "Print JSON Schema for editors: of packs, cases or the configuration.",
     "sandbox": "Run the practice HubSpot.",
     "demo": "Watch contacts of a practice HubSpot move through their stages.",

@@ -11,6 +11,8 @@ from connector.cli.render import counted_problems, print_json
 from connector.config import Portal, named_packs
 from connector.errors import UsageError
 from connector.hubspot.budget import MemoryBudgetStore
+from connector.moments import system_clock
+from connector.oauth.keyring import access_of
 from connector.problems import Place, Problem, is_broken
 from connector.proving.findings import Finding
 from connector.proving.portal import PortalFacts, configured_problems, portal_problems, read_portal
@@ -141,7 +143,8 @@ def _portal(given: int) -> Portal:
 
 
 def _read(portal: Portal) -> PortalFacts:
-    hubspot, _ = open_hubspot(portal, store=MemoryBudgetStore())
+    access = access_of(read_config(), portal, clock=system_clock)
+    hubspot, _ = open_hubspot(portal, store=MemoryBudgetStore(), access=access)
     return read_portal(hubspot)
 
 

@@ -24,8 +24,8 @@ from connector.moments import system_clock
 from connector.rulebook.shipped import shipped_packs
 from connector.sandbox import Sandbox, SandboxOptions
 from connector.sandbox.people import move_in, story
-from connector.serving import part_command
 from connector.telemetry import configure_logging
+from connector.tree import part_command
 
 _PEOPLE = 20
 _READY_S = 30.0

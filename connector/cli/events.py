@@ -1,5 +1,6 @@
 """`stagekeeper events`: what waits in the inbox, and its dead letters."""
 
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -7,6 +8,7 @@ import click
 from connector.cli.options import common, output, portal_id, read_config
 from connector.cli.render import print_json, print_table
 from connector.errors import UsageError
+from connector.following import Look, follow
 from connector.inbox import Inbox
 from connector.moments import write_moment
 from connector.store.engine import clock_of, open_database
@@ -43,17 +45,21 @@ def list_(portal: int | None, dead: bool, limit: int, format_: str) -> None:
 @output()
 @common
 def show(contact: str, portal: int | None, format_: str) -> None:
-    """Show one contact's place in the inbox and its newest events."""
-    shown = _inbox().show(portal_id(read_config(), portal), contact)
+    """Show one contact's place in the inbox, and its newest events with the look that each led to."""
+    engine = open_database(read_config().database)
+    portal = portal_id(read_config(), portal)
+    shown = Inbox(engine, clock_of(engine)).show(portal, contact)
+    looks = follow(engine, portal, contact, shown.events)
     data = {
         "version": 1,
         "waiting": None if shown.waiting is None else _as_data(shown.waiting),
         "events": [
             {
-                "type": event.type, "occurred_at": _moment(event.occurred_at), "malformed": event.malformed,
-                "received_at": _moment(event.received_at), "body": dict(event.body),
+                "id": event.id, "key": event.key, "type": event.type, "occurred_at": _moment(event.occurred_at),
+                "malformed": event.malformed, "received_at": _moment(event.received_at), "body": dict(event.body),
+                "look": None if look is None else {**asdict(look), "decided_at": _moment(look.decided_at)},
             }
-            for event in shown.events
+            for event, look in zip(shown.events, looks, strict=True)
         ],
     }  # fmt: skip
     if format_ == "json":
@@ -64,10 +70,10 @@ def show(contact: str, portal: int | None, format_: str) -> None:
     else:
         print_table(_COLUMNS, [[_as_data(shown.waiting)[name] for name in _COLUMNS]])
     rows = [
-        (_moment(e.received_at), _moment(e.occurred_at), e.type, e.body.get("propertyName"), e.malformed)
-        for e in shown.events
+        (e.id, _moment(e.received_at), e.type, e.body.get("propertyName"), e.malformed, *_told(look))
+        for e, look in zip(shown.events, looks, strict=True)
     ]
-    print_table(("received", "occurred", "type", "property", "malformed"), rows)
+    print_table(("event", "received", "type", "property", "malformed", "looked at", "claim", "written"), rows)
 
 
 @command.command("retry")
@@ -92,6 +98,14 @@ def drop(contact: str | None, portal: int | None, everything: bool, format_: str
     """Let a contact, or all dead letters, go for good; a later event brings a contact back."""
     portal = _chosen(contact, portal, everything)
     _tell("dropped", _inbox().drop(portal=portal, contact=contact), format_)
+
+
+def _told(look: Look | None) -> tuple[str | None, str | None, str]:
+    """Say of a look when it was, in which claim, and what was written."""
+    if look is None:
+        return None, None, "not looked at yet"
+    done = [*look.written, *look.effects]
+    return _moment(look.decided_at), look.claim, look.error or (", ".join(done) if done else "nothing differed")
 
 
 def _inbox() -> Inbox:

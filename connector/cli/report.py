@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
+import sqlalchemy as sa
 
 from connector.cli.options import common, output, portal_id, read_config, tell
 from connector.cli.progress import ProgressBar
@@ -15,6 +16,7 @@ from connector.config import Config
 from connector.errors import FilesInvalid, UsageError
 from connector.moments import system_clock, write_moment
 from connector.problems import is_broken
+from connector.pruning import known_since
 from connector.reports.forecast import Line, Sum
 from connector.reports.reading import PortalForecast, PortalRules, forecast_of, rates_of, rules_of
 from connector.reports.tally import Rate, Rates
@@ -22,7 +24,7 @@ from connector.rollout.run import pack_of
 from connector.rulebook.checking import load_pack
 from connector.services import open_services
 from connector.shadow.agreement import agreement_of
-from connector.store.engine import open_database
+from connector.store.engine import open_database, reading
 from connector.telemetry import build_metrics
 
 NO_STEP, NO_RULE, HOME = "(no step)", "(no rule)", "(home)"
@@ -78,17 +80,21 @@ def rates(portal: int | None, format_: str) -> None:
     says so (the fact "customer" or "client"). Contacts that were merged count as one.
     """
     config, portal = _begin(portal)
+    engine = open_database(config.database)
     with ProgressBar() as progress:
-        found = rates_of(open_database(config.database), portal, progress)
+        found = rates_of(engine, portal, progress)
     each = (found.lead, found.prospect)
+    since = _known_since(engine, portal)
     if format_ == "json":
-        print_json({**_head("rates", portal), **_rates_data(found)})
+        print_json({**_head("rates", portal), "known_since": since, **_rates_data(found)})
     elif format_ == "csv":
         _print_csv(_RATES, [(rate.stage, rate.ever, rate.buy_now, _plain(rate.share)) for rate in each])
     else:
         rows = [(rate.stage, rate.ever, rate.buy_now, _percent(rate.share)) for rate in each]
         _print_numbers(("ever", "contacts", "buy now", "share"), rows, numbers=(1, 2, 3))
         click.echo(f"closing rate {_percent(found.closing_rate)}")
+    if since:
+        tell(f"decisions are known since {since}; of older ones, each contact's last alone")
 
 
 @command.command("rules")
@@ -140,22 +146,34 @@ def shadow(portal: int | None, listed: bool, format_: str) -> None:
         cure = "name a candidate pack in the configuration, as in `shadow: rules/candidate.yaml`"
         raise UsageError(f"portal {portal} has no `shadow`; {cure}")
     live, candidate = pack_of(settings.rules), pack_of(settings.shadow)
+    engine = open_database(config.database)
     with ProgressBar() as progress:
-        found = agreement_of(open_database(config.database), portal, candidate.hash, progress)
+        found = agreement_of(engine, portal, candidate.hash, progress)
+    since = _known_since(engine, portal)
     if format_ == "json":
         packs = {"pack": live.name, "pack_hash": live.hash}
         other = {"candidate": candidate.name, "candidate_hash": candidate.hash}
-        print_json({**_head("shadow", portal), **packs, **other, **found.as_data(listed=listed)})
+        known = {"known_since": since}
+        print_json({**_head("shadow", portal), **packs, **other, **known, **found.as_data(listed=listed)})
     elif format_ == "csv":
         _print_csv(*((LISTED_COLUMNS, listed_rows(found.listed())) if listed else (COLUMNS, rows_of(found))))
     else:
         print_agreement(found, live, candidate, portal=portal, listed=listed)
+    if since:
+        tell(f"decisions are known since {since}; what was due by one of the two before is not counted")
 
 
 def _begin(portal: int | None) -> tuple[Config, int]:
     """Read the configuration and find the portal; the client's log must not stand among the results."""
     config = read_config()
     return config, portal_id(config, portal)
+
+
+def _known_since(engine: sa.Engine, portal: int) -> str | None:
+    """Say since when no decision is missing; None: none was ever removed."""
+    with reading(engine) as connection:
+        moment = known_since(connection, portal)
+    return None if moment is None else write_moment(moment)
 
 
 def _head(report: str, portal: int) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import click
 
 from connector.cli.options import common, portal_id, read_config, tell
 from connector.hubspot.budget import MemoryBudgetStore
+from connector.moments import system_clock
+from connector.oauth.keyring import access_of
 from connector.schema.files import KINDS, Kind, schema_file, schema_text
 from connector.schema.offers import Offers
 from connector.schema.portal import portal_offers
@@ -38,7 +40,8 @@ def _offers(portal: int) -> Offers:
     config = read_config()
     number = portal_id(config, portal)
     settings = next(one for one in config.portals if one.id == number)
-    hubspot, _ = open_hubspot(settings, store=MemoryBudgetStore())
+    access = access_of(config, settings, clock=system_clock)
+    hubspot, _ = open_hubspot(settings, store=MemoryBudgetStore(), access=access)
     try:
         return portal_offers(hubspot)
     finally:

@@ -12,7 +12,9 @@ from connector.config import Config, load_config
 from connector.errors import FilesInvalid, UsageError
 from connector.hubspot.budget import MemoryBudgetStore
 from connector.hubspot.setup import SetupStep, set_up
+from connector.moments import system_clock
 from connector.needs import deal_rules
+from connector.oauth.keyring import access_of
 from connector.project import WrittenFile, project_files, write_project
 from connector.rulebook.reading import read_file
 from connector.services import checked_packs, load_packs, open_hubspot
@@ -59,7 +61,8 @@ def _set_up(config: Config, chosen: list[int]) -> dict[int, list[SetupStep]]:
     done: dict[int, list[SetupStep]] = {}
     for one in config.portals:
         if one.id in chosen:
-            hubspot, _ = open_hubspot(one, store=MemoryBudgetStore())
+            access = access_of(config, one, clock=system_clock)
+            hubspot, _ = open_hubspot(one, store=MemoryBudgetStore(), access=access)
             pack = packs.get(one.id)
             done[one.id] = list(set_up(hubspot, with_deals=pack is None or bool(deal_rules(one, pack))))
     return done
@@ -71,6 +74,8 @@ def _read_without_secrets() -> Config:
     portals = document.data.get("portals") if document and isinstance(document.data, dict) else None
     listed = [one for one in portals if isinstance(one, dict)] if isinstance(portals, list) else []
     secrets = [str(one.get(key) or "") for one in listed for key in ("access_token", "client_secret")]
+    apps = [app for one in listed if isinstance(app := one.get("oauth"), dict)]
+    secrets += [str(app.get("client_id") or "") for app in apps]
     unset = {name for text in secrets for name in _VARIABLE.findall(text) if not os.environ.get(name)}
     config, problems = load_config(path_of_config(), {**os.environ, **dict.fromkeys(unset, "not known yet")})
     if config is None:
@@ -82,7 +87,8 @@ def _write_files(config: Config, portal: int, folder: Path, *, force: bool) -> l
     chosen = next(one for one in config.portals if one.id == portal)
     if not chosen.webhook_url.startswith("https://"):
         tell(f"`webhook_url` is {chosen.webhook_url}; HubSpot takes https addresses only")
-    return write_project(folder, project_files(chosen, checked_packs(config)[portal]), force=force)
+    redirect_url = config.oauth.redirect_url if config.oauth else None
+    return write_project(folder, project_files(chosen, checked_packs(config)[portal], redirect_url), force=force)
 
 
 def _print_files(files: list[WrittenFile], folder: Path, format_: str) -> None:

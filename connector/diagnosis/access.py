@@ -31,7 +31,7 @@ def token(portal: Portal, readings: Readings) -> Iterator[Check]:
         found = f"the access token opens portal {there}, not {portal.id}: events and contacts would be another's"
         yield broken("token", found, f"use the token of portal {portal.id}, or correct its `id`", exit_code=INVALID)
         return
-    kind = _kind(portal.access_token.get_secret_value().strip())
+    kind = _kind(portal.access_token.get_secret_value().strip() if portal.access_token else None)
     said = [account.get(name) for name in ("accountType", "dataHostingLocation", "timeZone")]
     where = ", ".join(str(word) for word in said if word)
     yield ok("token", f"valid, {kind}; it opens portal {there}{f' ({where})' if where else ''}")
@@ -129,8 +129,10 @@ def _others(state: BudgetState) -> str:
     return f"; other apps made {number} calls in the last ten seconds" if number else ""
 
 
-def _kind(text: str) -> str:
-    """Say what kind of token it is, by what it begins with."""
+def _kind(text: str | None) -> str:
+    """Say what kind of token it is, by what it begins with; None: it is not configured but granted."""
+    if text is None:
+        return "of an OAuth app, renewed by itself"
     if text.startswith("pat-"):
         return "the static token of an app"
     return "of an unknown kind: an OAuth token would end after half an hour"

@@ -76,6 +76,7 @@ def secrets_of(config: Config) -> frozenset[str]:
     """Name every text that must never be shown."""
     given = [config.server.ops_token, config.server.read_token]
     given += [secret for portal in config.portals for secret in (portal.access_token, portal.client_secret)]
+    given += config.oauth.keys if config.oauth else []
     texts = [secret.get_secret_value().strip() for secret in given if secret is not None]
     return frozenset(text for text in (*texts, password_in(config.database)) if len(text) >= _SHORTEST_SECRET)
 

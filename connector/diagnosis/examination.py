@@ -55,7 +55,7 @@ class _Examination:
         yield from self._database()
         for portal in self.portals:
             yield from self._of_files(portal)
-            readings = Readings.of(portal, self.clock, self.sleep)
+            readings = Readings.of(self.config, portal, self.clock, self.sleep)
             yield from self._of_hubspot(portal, readings)
             yield from self._of_database(portal, readings)
             readings.hubspot.close()

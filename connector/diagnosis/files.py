@@ -15,7 +15,7 @@ from connector.rulebook.reading import read_file, walk
 from connector.services import unmapped_stages
 
 WEBHOOK_PATH = "/webhooks/hubspot"
-_SECRET_KEYS = ("access_token", "client_secret", "ops_token", "read_token")
+_SECRET_KEYS = ("access_token", "client_secret", "ops_token", "read_token", "keys")
 _CHECK = "`stagekeeper check` lists all"
 
 
@@ -81,7 +81,8 @@ def client_secret(portal: Portal) -> Iterator[Check]:
     """Say whether the client secret looks like one."""
     secret = portal.client_secret.get_secret_value().strip()
     cure = "put the client secret of the app's Auth page there; webhooks are refused otherwise"
-    if secret == portal.access_token.get_secret_value().strip() or secret.startswith("pat-"):
+    token = portal.access_token.get_secret_value().strip() if portal.access_token else None
+    if secret == token or secret.startswith("pat-"):
         yield broken("client_secret", "an access token stands in its place", cure, exit_code=INVALID)
     elif secret != portal.client_secret.get_secret_value():
         yield broken("client_secret", "it has spaces or line ends around it", cure, exit_code=INVALID)

@@ -13,7 +13,7 @@ from connector.diagnosis.check import Check, broken, ok, roughly, warning
 from connector.moments import DAY, MINUTE, write_moment
 from connector.portals import Portals
 from connector.store.engine import reading
-from connector.store.tables import contacts, events, portals, waiting
+from connector.store.tables import events, portals, records, waiting
 
 _HORIZON = 2 * DAY  # further off are next looks only
 _LONG = 5 * MINUTE
@@ -91,7 +91,7 @@ class Flow:
         with reading(self.engine) as connection:
             since = self._overdue_since(connection, ids)
             held = connection.scalar(sa.select(sa.func.count()).where(waiting.c.claimed_until > self.now)) or 0
-            last = connection.scalar(sa.select(sa.func.max(contacts.c.decided_at))) or 0
+            last = connection.scalar(sa.select(sa.func.max(records.c.decided_at))) or 0
         ago = roughly(max(self.now - last, 0))
         decided = f"the last decision was {ago} ago" if last else "nothing was ever decided"
         overdue = self.now - since if since is not None else 0

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from connector.config import Portal
+from connector.config import Config, Portal
 from connector.errors import StagekeeperError
 from connector.hubspot.batch import Record
 from connector.hubspot.budget import CallBudget, MemoryBudgetStore
 from connector.hubspot.client import HubSpotPortal
 from connector.hubspot.failure import HubSpotError
 from connector.moments import Clock
+from connector.oauth.keyring import access_of
 from connector.services import open_hubspot
 
 T = TypeVar("T")
@@ -25,9 +26,12 @@ class Readings:
         self._failures: dict[str, StagekeeperError] = {}
 
     @classmethod
-    def of(cls, portal: Portal, clock: Clock, sleep: Callable[[float], None] | None = None) -> "Readings":
+    def of(
+        cls, config: Config, portal: Portal, clock: Clock, sleep: Callable[[float], None] | None = None
+    ) -> "Readings":
         """Build the client of a portal with a budget of its own, for the shared one may be out of reach."""
-        return cls(*open_hubspot(portal, store=MemoryBudgetStore(), clock=clock, sleep=sleep))
+        access = access_of(config, portal, clock=clock, sleep=sleep)
+        return cls(*open_hubspot(portal, store=MemoryBudgetStore(), clock=clock, sleep=sleep, access=access))
 
     def account(self) -> Record:
         """Tell whose portal the token opens."""

@@ -32,6 +32,7 @@ class HubSpotPortal:
         *,
         portal: int,
         access_token: Callable[[], str] | str,
+        on_refused: Callable[[str], None] | None = None,
         api_url: str,
         budget: CallBudget,
         clock: Clock,
@@ -45,6 +46,7 @@ class HubSpotPortal:
         self._transport = Transport(
             portal=portal,
             access_token=access_token,
+            on_refused=on_refused,
             api_url=api_url,
             budget=budget,
             clock=clock,

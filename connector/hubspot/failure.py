@@ -52,7 +52,8 @@ def _cure(meaning: Meaning, until: int | None) -> str:
     if meaning.kind == "unauthorised":
         return (
             "set a valid `access_token` for this portal (it may have been rotated, or the app uninstalled), "
-            "then start Stagekeeper again; when it becomes valid again, work goes on by itself"
+            "then start Stagekeeper again; when it becomes valid again, work goes on by itself; where the portal has "
+            "`oauth`, connect it anew on the page /connect"
         )
     if meaning.kind == "forbidden":
         scopes = f" the scopes {', '.join(meaning.scopes)}" if meaning.scopes else " the scopes that the README lists"

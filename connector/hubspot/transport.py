@@ -7,7 +7,7 @@ fresh token may cure; never after a time-out, a reset or a 5xx.
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
@@ -77,6 +77,7 @@ class Transport:
         *,
         portal: int,
         access_token: Callable[[], str] | str,
+        on_refused: Callable[[str], None] | None = None,
         api_url: str,
         budget: CallBudget,
         clock: Clock,
@@ -88,6 +89,7 @@ class Transport:
     ) -> None:
         self._portal = portal
         self._access_token = access_token
+        self._on_refused = on_refused
         self._api_url = api_url.rstrip("/")
         self._budget = budget
         self._clock = clock
@@ -247,7 +249,12 @@ class Transport:
         return is_worth_another_try(meaning, repeatable=call.endpoint.repeatable)
 
     def _has_fresh_token(self, call: _Call) -> bool:
-        return callable(self._access_token) and self._access_token().strip() not in call.tokens
+        """Ask for another token, once: what a fresh one does not cure, another will not."""
+        if not callable(self._access_token) or len(set(call.tokens)) > 1:
+            return False
+        if self._on_refused is not None:
+            self._on_refused(call.tokens[-1])
+        return self._access_token().strip() not in call.tokens
 
     def _is_enough(self, state: RetryCallState, call: _Call) -> bool:
         elapsed_s = (self._clock() - call.started) / 1_000
@@ -268,13 +275,15 @@ class Transport:
         tell("hubspot.call_failed", **self._fields(meaning, call), attempts=len(call.tokens))
 
     def _tell_seen(self, call: _Call, meaning: Meaning, sent: int) -> None:
+        took, waited = self._clock() - sent, round(call.waited_s * 1_000)
+        _log.debug("hubspot.called", **self._fields(meaning, call), duration_ms=took, waited_ms=waited)
         if self._on_call is not None:
             self._on_call(
                 CallSeen(
                     portal=self._portal,
                     endpoint=call.endpoint.name,
                     outcome=meaning.kind,
-                    seconds=(self._clock() - sent) / 1_000,
+                    seconds=took / 1_000,
                     waited_seconds=call.waited_s,
                 )
             )
@@ -290,6 +299,28 @@ class Transport:
             "properties": meaning.properties[:10],
             "correlation_id": meaning.correlation_id,
         }
+
+
+def post_form(url: str, fields: Mapping[str, str], clock: Clock) -> tuple[Meaning, object]:
+    """Send a form to HubSpot, once and without a token, and give what was answered."""
+    patience, sent = Patience(), clock()
+    headers = {"Accept": "application/json", "User-Agent": "stagekeeper"}
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            answer = session.post(
+                url, data=dict(fields), headers=headers, timeout=(patience.connect_s, patience.read_s),
+                allow_redirects=False, stream=True,
+            )  # fmt: skip
+            raw = bytearray()
+            for chunk in answer.iter_content(_CHUNK):
+                raw += chunk
+                if len(raw) > _CHUNK or clock() - sent > patience.answer_s * 1_000:
+                    return unclear("the answer was too large or too slow", status=answer.status_code), None
+            body = json_of(bytes(raw))
+            return meaning_of(answer.status_code, answer.headers, body), body
+    except requests.exceptions.RequestException as error:
+        return _without_answer(error), None
 
 
 def _is_one_too_many(status: int, raw: bytes | None) -> bool:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from connector.decision import NO_MEMORY, Mark, Memory
 from connector.hubspot.records import is_id
 from connector.inbox import Claim
-from connector.record import DELETED, INTENDED, Held, Recorder
+from connector.record import DELETED, IS_INTENDED, Held, Recorder
 from connector.shadow.verdicts import Shadow
 from connector.snapshot import MERGED_IDS, Snapshot
 from connector.store.engine import reading
@@ -147,7 +147,7 @@ def _heirs(
     for some in _some(named):
         known = sa.select(contacts.c.contact).where(contacts.c.portal == portal, contacts.c.contact.in_(some), kept)
         under_way = sa.select(effects.c.contact).where(
-            effects.c.portal == portal, effects.c.contact.in_(some), effects.c.state == INTENDED
+            effects.c.portal == portal, effects.c.contact.in_(some), IS_INTENDED
         )
         for query in (known, under_way):
             yield from ((merged, named[merged]) for merged in connection.scalars(query))

@@ -57,6 +57,17 @@ class Reconciler:
         for thread in threads:
             thread.join(max(deadline - time.monotonic(), 0))
 
+    def take(self, portals: Mapping[int, Reconciliation]) -> None:
+        """Go on with these, of the same portals; what is under way is finished as it was begun."""
+        self._portals = portals
+
+    def due(self) -> list[int]:
+        """Name the portals that are due and nobody is at."""
+        if self._every_ms is None or not self._portals:
+            return []
+        watermarks = next(iter(self._portals.values())).watermarks
+        return watermarks.due(self._portals, every_ms=self._every_ms)
+
     def run_due(self, portal: int) -> Report | None:
         """Reconcile a portal if it is due and nobody else is at it; None when nothing was done."""
         reconciliation, every = self._portals[portal], self._every_ms

@@ -1,6 +1,6 @@
 """The rest of the account over HTTP: owners, pipelines, details, consent, OAuth."""
 
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 from connector.moments import write_moment
 from connector.sandbox import standard
@@ -76,11 +76,6 @@ def details(portal: Portal, _call: Call) -> Answer:
         "dataHostingLocation": "eu1",
     }  # fmt: skip
     return Answer(200, body)
-
-
-def grant_token(portal: Portal, call: Call) -> Answer:
-    """Answer `POST /oauth/token`."""
-    return Answer(200, portal.tokens.grant(dict(parse_qsl(call.body.decode("utf-8", "replace")))))
 
 
 def token_info(portal: Portal, call: Call) -> Answer:

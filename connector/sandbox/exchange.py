@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import orjson
@@ -73,10 +74,11 @@ class Call:
 
 
 class Answer(NamedTuple):
-    """What is answered: a status and what becomes JSON; None is an empty body."""
+    """What is answered: a status and what becomes JSON; None is an empty body, bytes stay as they are."""
 
     status: int
     body: Any = None
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 def properties_of(given: Mapping[str, Any]) -> JsonObject:

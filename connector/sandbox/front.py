@@ -16,6 +16,7 @@ from connector.sandbox.control_routes import Control
 from connector.sandbox.exchange import Answer, Call
 from connector.sandbox.faults import Fault, Faults, missing_scope
 from connector.sandbox.limits import Limits
+from connector.sandbox.oauth_routes import OPEN
 from connector.sandbox.portal import Portal
 from connector.sandbox.refusals import Refusal, error_body, not_found
 from connector.sandbox.routes import Match, RouteTable
@@ -85,7 +86,7 @@ class Front:
         return replace(reply, headers={"Date": date, **reply.headers})
 
     def _admit(self, call: Call, match: Match) -> dict[str, str]:
-        if match.name == "/oauth/token":
+        if match.name in OPEN:
             return {}
         authorization = call.headers.get("authorization", "")
         self._portal.tokens.check(authorization)
@@ -135,8 +136,9 @@ def _http_date(second: int) -> str:
 
 
 def _reply(answer: Answer, headers: Mapping[str, str], wait_s: float = 0.0) -> Reply:
-    if answer.body is None:
-        return Reply(status=answer.status, headers=headers, wait_s=wait_s)
+    headers = {**headers, **answer.headers}
+    if answer.body is None or isinstance(answer.body, bytes):
+        return Reply(status=answer.status, body=answer.body or b"", headers=headers, wait_s=wait_s)
     return Reply(status=answer.status, body=orjson.dumps(answer.body), headers={**_JSON, **headers}, wait_s=wait_s)
 
 

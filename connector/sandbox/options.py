@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from connector.moments import Clock, system_clock
+from connector.moments import MINUTE, Clock, system_clock
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,6 +17,18 @@ class SandboxOptions:
     access_token: str = "pat-sandbox"  # noqa: S105 - invented, opens nothing but this sandbox
     client_secret: str = "sandbox-secret"  # noqa: S105 - as above
     refresh_token: str = "refresh-sandbox"  # noqa: S105 - as above
+    client_id: str | None = None
+    """Of the OAuth app; None: any."""
+    token_lifetime_ms: int = 30 * MINUTE
+    """How long an access token that OAuth gave out lives."""
+    rotates_refresh_tokens: bool = False
+    """Whether a refresh brings a new refresh token and ends the old one; HubSpot's are said to stay."""
+    keeps_refresh_token_silent: bool = False
+    """Whether the answer to a refresh leaves the refresh token out."""
+    tells_whose_token: bool = True
+    """Whether that answer names the portal and the scopes; the versions of HubSpot's endpoint differ."""
+    asks_consent: bool = False
+    """Whether installing the app shows a form first, or sends people back at once."""
     webhook_url: str | None = None
     """Where its webhooks go, byte for byte what is signed. None: events are kept in a log only."""
     deliver_to: str | None = None

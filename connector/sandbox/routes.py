@@ -10,6 +10,7 @@ from typing import NamedTuple
 from connector.sandbox import account_routes as account
 from connector.sandbox import association_routes as associations
 from connector.sandbox import batch_routes as batches
+from connector.sandbox import oauth_routes as oauth
 from connector.sandbox import object_routes as objects
 from connector.sandbox import property_routes as properties
 from connector.sandbox.exchange import Answer, Call
@@ -100,7 +101,11 @@ ROUTES = (
     Route("GET", "/crm/owners", account.list_owners, "crm.objects.owners.read"),
     Route("GET", "/crm/owners/{id}", account.read_owner, "crm.objects.owners.read"),
     Route("GET", "/account-info/details", account.details, ""),
-    Route("POST", "/oauth/token", account.grant_token, ""),
+    Route("GET", oauth.AUTHORIZE, oauth.authorize, ""),
+    Route("POST", "/oauth/token", oauth.grant_token, ""),
+    Route("GET", "/oauth/access-tokens/{token}", oauth.access_token, ""),
+    Route("GET", "/oauth/refresh-tokens/{token}", oauth.refresh_token, ""),
+    Route("DELETE", "/oauth/refresh-tokens/{token}", oauth.revoke_refresh_token, ""),
     Route("POST", "/oauth/private-apps/get/access-token-info", account.token_info, ""),
     Route("GET", "/communication-preferences/definitions", account.definitions, "communication_preferences.read"),
     Route(
@@ -151,6 +156,8 @@ def without_version(path: str) -> str | None:
         family, rest = match["family"] or match["dated"], match["rest"] or ""
         fits = ("/associations" in path) == (match["old"] == "v4")
         return f"/crm/{family}{rest}" if match["dated"] or fits else None
+    if path == oauth.AUTHORIZE:  # a page for people, which has no version
+        return path
     other = _OTHER.fullmatch(path)
     return f"/{other[1]}{other[3]}" if other else None
 

@@ -1,6 +1,6 @@
 """The call budget of a portal as one row that all workers on all machines share; a change of it is one transaction.
 
-It is written without an fsync on SQLite: a power cut may forget the calls of the last moments, which HubSpot's own
+It is written without an fsync: a power cut may forget the calls of the last moments, which HubSpot's own
 answers put right, and otherwise every call to HubSpot would wait for the disk.
 """
 
@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 import sqlalchemy as sa
 
-from connector.store.engine import insert_into, without_fsync, writing
+from connector.store.engine import insert_into, is_sqlite, without_fsync, writing
 from connector.store.tables import portals
 
 State = TypeVar("State")
@@ -44,7 +44,9 @@ class DatabaseBudgets(Generic[State]):
         return result
 
     def _row(self, connection: sa.Connection, portal: int) -> Mapping[str, object]:
-        query = sa.select(portals).where(portals.c.portal == portal).with_for_update()
+        # On PostgreSQL the same is said for this transaction alone.
+        hurry = () if is_sqlite(self._engine) else (sa.func.set_config("synchronous_commit", "off", True),)
+        query = sa.select(portals, *hurry).where(portals.c.portal == portal).with_for_update()
         row = connection.execute(query).mappings().first()
         if row is None:
             new = {"portal": portal, "calls": [], "searches": []}

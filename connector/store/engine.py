@@ -9,6 +9,7 @@ import functools
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -16,13 +17,12 @@ from typing import ParamSpec, TypeVar
 import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from connector.errors import Collided, DatabaseUnavailable
 from connector.moments import SECOND, Clock, system_clock
-from connector.store import migrations
-from connector.store.postgres import CLOCK, cure_of, has_collided, open_pg, said_by
+from connector.store import migrations, queuetables
+from connector.store.postgres import CLOCK, cure_of, has_collided, is_held, open_pg, said_by
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -31,6 +31,11 @@ BUSY_TIMEOUT_MS = 30 * SECOND
 _COLLISIONS = 4
 _READS_ONLY = "stagekeeper_reads_only"
 _TURN = "stagekeeper_turn"
+_PATIENCE = "stagekeeper_patience"
+# The driver's words alone: the statement's values would be personal data in a log.
+_MESSAGE = "database: {}; expected one that can be read and written; {}"
+_LOOK_AGAIN_S, _LOOK_LATER_S = 0.001, 0.005
+_EAGER_S = 0.1
 
 # https://www.sqlite.org/rescode.html, the primary codes that the world around us causes, and what to do about each.
 _CURES = {
@@ -57,6 +62,8 @@ def open_database(url: str, *, migrate: bool = True, busy_timeout_ms: int = BUSY
     if migrate:
         with storing():
             migrations.upgrade(engine)
+            if not is_sqlite(engine):
+                queuetables.upgrade(engine)
     return engine
 
 
@@ -76,15 +83,17 @@ def storing() -> Iterator[None]:
     except sa.exc.TimeoutError as error:
         message = "database: no connection came free in time; expected fewer at once; use fewer threads"
         raise DatabaseUnavailable(message) from error
+    except sqlite3.Error as error:  # said by the driver itself, where it is asked past the library
+        if (cure := _cure(error)) is None:
+            raise
+        raise DatabaseUnavailable(_MESSAGE.format(error, cure)) from error
     except DBAPIError as error:
         is_file = isinstance(error.orig, sqlite3.Error)
         cure = _cure(error.orig) if isinstance(error.orig, sqlite3.Error) else cure_of(error)
         if cure is None:
             raise
-        # The driver's words alone: the statement's values would be personal data in a log.
-        said = error.orig if is_file else said_by(error)
         kind = Collided if not is_file and has_collided(error) else DatabaseUnavailable
-        raise kind(f"database: {said}; expected one that can be read and written; {cure}") from error
+        raise kind(_MESSAGE.format(error.orig if is_file else said_by(error), cure)) from error
 
 
 @contextlib.contextmanager
@@ -128,6 +137,11 @@ def be_alone(connection: sa.Connection, lock: int) -> None:
     """Wait until nobody else is at some work, and keep everybody from it until the transaction ends."""
     if connection.dialect.name != "sqlite":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock)))
+
+
+def was_locked(error: DatabaseUnavailable) -> bool:
+    """Ask whether PostgreSQL is there, and only somebody else held what was asked for."""
+    return isinstance(error, Collided) or (isinstance(error.__cause__, DBAPIError) and is_held(error.__cause__))
 
 
 def clock_of(engine: sa.Engine) -> Clock:
@@ -235,29 +249,55 @@ def _open_sqlite(address: sa.URL, *, durable: bool, busy_timeout_ms: int) -> sa.
     )
     prepare = functools.partial(_prepare_sqlite, durable=durable, busy_timeout_ms=busy_timeout_ms)
     sa.event.listen(engine, "connect", prepare)
-    sa.event.listen(engine, "begin", _begin_sqlite)
+    sa.event.listen(engine, "begin", functools.partial(_begin_sqlite, busy_timeout_ms=busy_timeout_ms))
     return engine
 
 
-def _prepare_sqlite(connection: DBAPIConnection, _record: object, *, durable: bool, busy_timeout_ms: int) -> None:
+def _prepare_sqlite(driver: sqlite3.Connection, _record: object, *, durable: bool, busy_timeout_ms: int) -> None:
     """Set up one connection; https://www.sqlite.org/pragma.html."""
-    connection.isolation_level = None  # the driver's own BEGIN comes late and deferred; `_begin_sqlite` says it instead
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {busy_timeout_ms}")
-    cursor.execute("PRAGMA journal_mode = WAL")
+    driver.isolation_level = None  # the driver's own BEGIN comes late and deferred; `_begin_sqlite` says it instead
+    driver.execute(f"PRAGMA busy_timeout = {busy_timeout_ms}")
+    cursor = _when_free(driver, "PRAGMA journal_mode = WAL", busy_timeout_ms / SECOND)
     if cursor.fetchone() != ("wal",):
         message = "database: the file takes no write-ahead log; expected a local disk; move it off the network"
         raise DatabaseUnavailable(message)
     cursor.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
     cursor.execute("PRAGMA foreign_keys = ON")
+    # What one claim of five hundred changes in a large file; with less, pages go out and come back meanwhile.
+    cursor.execute("PRAGMA cache_size = -8192")
     if sys.platform == "darwin":
         cursor.execute("PRAGMA fullfsync = 1")  # fsync alone does not empty the drive's own cache there
     cursor.close()
 
 
-def _begin_sqlite(connection: sa.Connection) -> None:
+def _begin_sqlite(connection: sa.Connection, *, busy_timeout_ms: int) -> None:
+    driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
     reads_only = connection.get_execution_options().get(_READS_ONLY, False)
-    connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+    patience, info = busy_timeout_ms if reads_only else 0, connection.connection.info
+    if info.get(_PATIENCE) != patience:  # a connection mostly does what it did before
+        driver.execute(f"PRAGMA busy_timeout = {patience}").close()
+        info[_PATIENCE] = patience
+    if reads_only:
+        driver.execute("BEGIN").close()
+    else:
+        _when_free(driver, "BEGIN IMMEDIATE", busy_timeout_ms / SECOND).close()
+
+
+def _when_free(driver: sqlite3.Connection, statement: str, patience_s: float) -> sqlite3.Cursor:
+    """Execute a statement as soon as the lock that it needs is free.
+
+    SQLite's own waiting looks again after 1, 2, 5, 10, 15 … 100 ms: a webhook would sleep while the way is free, and
+    whoever comes later and looks more often would go first. For some locks it does not wait at all.
+    """
+    began = time.monotonic()
+    while True:
+        try:
+            return driver.execute(statement)
+        except sqlite3.OperationalError as error:
+            waited = time.monotonic() - began
+            if _code(error) != sqlite3.SQLITE_BUSY or waited >= patience_s:
+                raise
+        time.sleep(_LOOK_AGAIN_S if waited < _EAGER_S else _LOOK_LATER_S)
 
 
 def _write_json(value: object) -> str:
@@ -266,5 +306,9 @@ def _write_json(value: object) -> str:
 
 def _cure(error: sqlite3.Error) -> str | None:
     """Say what to do when the world around the file is at fault, None when the statement is."""
+    return _CURES.get(_code(error))
+
+
+def _code(error: sqlite3.Error) -> int:
     # The low byte is the primary code; the driver sets none when it is the one that complains.
-    return _CURES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -42,12 +42,7 @@ def open_pg(
     try:
         engine = sa.create_engine(
             address,
-            connect_args={
-                # libpq knows no less than two seconds; a partner that has gone silent is given up after ten.
-                "connect_timeout": min(max(patience_ms // SECOND, 2), _SILENCE_S), "client_encoding": "utf8",
-                "keepalives_idle": _SILENCE_S, "keepalives_interval": 2, "keepalives_count": 3,
-                "tcp_user_timeout": _SILENCE_S * SECOND, "application_name": "stagekeeper",
-            },
+            connect_args=session_arguments(patience_ms),
             isolation_level="READ COMMITTED",
             pool_size=16,
             max_overflow=16,
@@ -67,6 +62,16 @@ def open_pg(
     sa.event.listen(engine, "begin", clock.maybe_ask)
     weakref.finalize(engine, engine.pool.dispose)  # at the end of the process, too: the server is told good-bye
     return engine
+
+
+def session_arguments(patience_ms: int = _SILENCE_S * SECOND) -> dict[str, Any]:
+    """Give libpq's arguments under which nobody waits for ever for a server that has gone silent."""
+    return {
+        # libpq knows no less than two seconds; a partner that has gone silent is given up after ten.
+        "connect_timeout": min(max(patience_ms // SECOND, 2), _SILENCE_S), "client_encoding": "utf8",
+        "keepalives_idle": _SILENCE_S, "keepalives_interval": 2, "keepalives_count": 3,
+        "tcp_user_timeout": _SILENCE_S * SECOND, "application_name": "stagekeeper",
+    }  # fmt: skip
 
 
 def _prepare(connection: DBAPIConnection, patience_ms: int) -> None:
@@ -113,6 +118,11 @@ def state_of(error: sa.exc.DBAPIError) -> str:
 def has_collided(error: sa.exc.DBAPIError) -> bool:
     """Ask whether this transaction was given up for the sake of another one; made again, it goes through."""
     return state_of(error) in _COLLIDED
+
+
+def is_held(error: sa.exc.DBAPIError) -> bool:
+    """Ask whether a lock was not to be had in time."""
+    return state_of(error) == "55P03"
 
 
 def cure_of(error: sa.exc.DBAPIError) -> str | None:

@@ -5,6 +5,7 @@ more than a row.
 """
 
 import itertools
+import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,11 +42,12 @@ class _Values:
         self._texts: dict[int, str] = {}
 
     def run(self, connection: sa.Connection, rows: Rows) -> int:
+        driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
         number = 0
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             part = rows[start : start + _ROWS_AT_ONCE]
             text = self._texts.get(len(part)) or self._text_for(len(part))
-            number += connection.exec_driver_sql(text, tuple(itertools.chain.from_iterable(part))).rowcount
+            number += driver.execute(text, tuple(itertools.chain.from_iterable(part))).rowcount
         return number
 
     def run_each(self, connection: sa.Connection, parts: Sequence[Rows]) -> list[int]:

@@ -17,6 +17,7 @@ _PLACED, _UNPLACED = sa.text("placed = 1"), sa.text("placed = 0")
 _PRIVACY = sa.text("type = 'contact.privacyDeletion'")
 _GONE = sa.text("gone IS NOT NULL")
 _DIFFERS = sa.text("shadow IS NOT NULL")
+_INTENDED = sa.text("state = 'intended'")
 _Absent = sa.JSON(none_as_null=True)
 _Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
 
@@ -85,10 +86,10 @@ contacts = sa.Table(
     ),
     sa.Column("shadow", _Absent, nullable=True, comment="what a candidate pack has decided beside the live one"),
     sa.Index("ix_contacts_portal_stage_status", "portal", "stage", "status"),
-    sa.Index("ix_contacts_decided_at", "decided_at"),
     sa.Index("ix_contacts_portal_gone", "portal", "gone", sqlite_where=_GONE, postgresql_where=_GONE),
 )
 
+# On PostgreSQL partitioned by month of `decided_at`, which stands in the primary key there, beside the id.
 records = sa.Table(
     "records",
     metadata,
@@ -140,8 +141,18 @@ effects = sa.Table(
     sa.Column("intended_at", _Moment, nullable=False),
     sa.Column("settled_at", _Moment, nullable=True),
     sa.UniqueConstraint("portal", "key"),
-    sa.Index("ix_effects_portal_contact_state", "portal", "contact", "state"),
+    # The state is no part of it: an effect that is done would move in it. The few that are under way have their own.
+    sa.Index("ix_effects_portal_contact", "portal", "contact"),
+    sa.Index("ix_effects_intended", "portal", "contact", sqlite_where=_INTENDED, postgresql_where=_INTENDED),
     sa.Index("ix_effects_portal_rule", "portal", "rule"),
+)
+
+turns = sa.Table(
+    "turns",
+    metadata,
+    sa.Column("portal", sa.BigInteger, primary_key=True),
+    sa.Column("rule", sa.String(120), primary_key=True),
+    sa.Column("given", sa.BigInteger, nullable=False, comment="how many tasks its list of owners was given"),
 )
 
 fights = sa.Table(
@@ -192,4 +203,21 @@ portals = sa.Table(
     sa.Column("reconciled_at", _Moment, nullable=True, comment="when the last whole reconciliation began, our clock"),
     sa.Column("reconciling", sa.String(40), nullable=True, comment="the fencing token of the one under way"),
     sa.Column("reconciling_until", _Moment, nullable=True, comment="until when nobody else begins one"),
+    sa.Column("records_since", _Moment, nullable=True, comment="older records were removed, but each contact's last"),
+)
+
+grants = sa.Table(
+    "grants",
+    metadata,
+    sa.Column("portal", sa.BigInteger, primary_key=True),
+    sa.Column("client_id", sa.String(120), nullable=False, comment="of the OAuth app that was installed"),
+    sa.Column("sealed", sa.Text, nullable=False, comment="access and refresh token, encrypted"),
+    sa.Column("scopes", sa.JSON, nullable=False, comment="as HubSpot named them; empty: it did not"),
+    sa.Column("granted_at", _Moment, nullable=False, comment="when somebody installed the app"),
+    sa.Column("refreshed_at", _Moment, nullable=False),
+    sa.Column("expires_at", _Moment, nullable=False),
+    sa.Column("refused", sa.String(80), nullable=True, comment="why HubSpot refuses to refresh; null: it does not"),
+    sa.Column("refused_at", _Moment, nullable=True),
+    sa.Column("refreshing", sa.String(40), nullable=True, comment="the fencing token of the refresh under way"),
+    sa.Column("refreshing_until", _Moment, nullable=True, comment="until when nobody else begins one"),
 )

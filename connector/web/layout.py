@@ -3,19 +3,23 @@
 A page is a module with a `PAGE`; `page.py` lists them, and the navigation follows that list.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import flask
 import sqlalchemy as sa
+from werkzeug.exceptions import BadRequest, NotFound
 
-from connector.config import Config
+from connector.config import Config, Portal
 from connector.inbox import Inbox
-from connector.moments import DAY, HOUR, MINUTE, SECOND, Clock, write_moment
+from connector.moments import DAY, HOUR, MINUTE, SECOND, Clock
 from connector.portals import Portals
 from connector.rulebook.pack import Pack
 from connector.telemetry import mask
 from connector.web.admission import Admission, Visitor
+from connector.web.asking import Asking
+from connector.web.zones import Zones
 
 # Referrer-Policy: with `no-referrer` browsers send our own forms as from nowhere (`Origin: null`).
 # https://fetch.spec.whatwg.org/#append-a-request-origin-header
@@ -32,6 +36,7 @@ _HEADERS: Mapping[str, str] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+_NUMBER = re.compile(r"[1-9]\d{0,15}", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +60,8 @@ class Site:
     troubles: Portals
     clock: Clock
     admission: Admission
+    zones: Zones
+    hubspot: Asking
 
     @property
     def portals(self) -> list[int]:
@@ -83,6 +90,14 @@ class Counted:
         return f"{self.most:,} or more" if self.number > self.most else f"{self.number:,}"
 
 
+def total(counts: Iterable[Counted]) -> Counted:
+    """Add up numbers, some of which may have been counted no further."""
+    ones = list(counts)
+    number = sum(min(one.number, one.most) for one in ones)
+    is_more = any(one.number > one.most for one in ones)
+    return Counted(number + is_more, number)
+
+
 def render(template: str, status: int = 200, **values: object) -> flask.Response:
     """Fill in a template for whoever asks."""
     visitor: Visitor | None = flask.g.get("visitor")
@@ -102,11 +117,6 @@ def secured(response: flask.Response) -> flask.Response:
     return response
 
 
-def moment(value: int | None) -> str:
-    """Write a moment for people, to the second (UTC)."""
-    return "" if value is None else write_moment(value // SECOND * SECOND).replace("T", " ").replace("Z", " UTC")
-
-
 def span(milliseconds: int) -> str:
     """Write a length of time for people: the largest unit, and what is over in the next one."""
     units = ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s"))
@@ -121,6 +131,18 @@ def span(milliseconds: int) -> str:
 def masked(text: str | None) -> str:
     """Leave out of an error what may be personal or secret, as in the log."""
     return str(mask(None, "", {"text": text or ""})["text"])
+
+
+def chosen_portal(site: Site, text: str | None) -> Portal:
+    """Give the portal that an address or a form names, the first one without; raises BadRequest or NotFound."""
+    if not text:
+        return site.config.portals[0]
+    if not _NUMBER.fullmatch(text):
+        raise BadRequest("The id of a portal is a number. Nothing was changed.")
+    portal = site.config.portal(int(text))
+    if portal is None:
+        raise NotFound("No such portal is configured. Nothing was changed.")
+    return portal
 
 
 def _form_key(visitor: Visitor | None) -> str:

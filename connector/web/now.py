@@ -17,13 +17,15 @@ from connector.moments import DAY, MINUTE, SECOND
 from connector.portals import Trouble
 from connector.services import limits_of
 from connector.store.engine import reading
-from connector.store.tables import contacts, events, portals, waiting
-from connector.web.layout import Counted, Page, Site, render
+from connector.store.tables import events, portals, records, waiting
+from connector.web.charts import bars
+from connector.web.layout import Counted, Page, Site, render, total
 
 _MOST_EVENTS = 50_000
 _MOST_WAITING = 20_000
 _MOST_DEAD = 10_000
-_LATEST = 25
+_LATEST = 15
+_MINUTES = 30
 _HORIZON = 2 * DAY  # further off are next looks only
 _IDLE_AFTER = 30 * SECOND
 _PLACED: sa.ColumnElement[int] = sa.literal_column("1")  # written out, for the index is a partial one
@@ -77,7 +79,7 @@ class Unplaced:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decided:
-    """The latest decision about a contact; no name, no address."""
+    """A decision about a contact; no name, no address."""
 
     portal: int
     contact: str
@@ -95,6 +97,7 @@ def _add(blueprint: flask.Blueprint, site: Site) -> None:
         with reading(site.engine) as connection:
             unplaced = unplaced_events(connection)
             arrived = events_by_portal(connection, since=now - MINUTE)
+            course = events_by_minute(connection, now, _MINUTES)
             rows = portal_rows(connection, site.portals)
             waits = {portal: waits_of(connection, portal, now) for portal in site.portals}
             decisions = latest_decisions(connection, site.portals)
@@ -107,8 +110,10 @@ def _add(blueprint: flask.Blueprint, site: Site) -> None:
             for one in site.config.portals
         ]  # fmt: skip
         return render(
-            "now.html", now=now, portals=shown, unplaced=unplaced, decisions=decisions,
-            events=Counted(sum(arrived.values()), _MOST_EVENTS),
+            "now.html", now=now, portals_now=shown, unplaced=unplaced, decisions=decisions,
+            events=Counted(sum(arrived.values()), _MOST_EVENTS), waits=total(one.number for one in waits.values()),
+            dead=total(one.dead for one in waits.values()), course=_drawn(course),
+            oldest=min((one.oldest_since for one in waits.values() if one.oldest_since is not None), default=None),
         )  # fmt: skip
 
     blueprint.add_url_rule("/", view_func=show, endpoint="now", methods=["GET"])
@@ -137,6 +142,27 @@ def events_by_portal(connection: sa.Connection, *, since: int) -> Mapping[int, i
     every = sa.union_all(*(sa.select(half) for half in halves)).subquery()
     query = sa.select(every.c.portal, sa.func.count()).group_by(every.c.portal)
     return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def events_by_minute(connection: sa.Connection, now: int, minutes: int) -> list[int]:
+    """Count the events of each of the last minutes, the earliest first."""
+    since = now - minutes * MINUTE
+    arrived = events.c.received_at
+    then = sa.select(arrived).where(arrived > since, arrived <= now).limit(_MOST_EVENTS)
+    halves = [then.where(events.c.placed == which).subquery() for which in (_PLACED, _UNPLACED)]
+    every = sa.union_all(*(sa.select(half) for half in halves)).subquery()
+    age = ((sa.literal(now, sa.BigInteger) - every.c.received_at) // sa.literal_column(str(MINUTE), sa.BigInteger))
+    query = sa.select(age.label("age"), sa.func.count()).group_by("age")
+    found: dict[int, int] = {row[0]: row[1] for row in connection.execute(query)}
+    return [found.get(age, 0) for age in reversed(range(minutes))]
+
+
+def _drawn(course: Sequence[int]) -> str:
+    last = len(course) - 1
+    says = [f"{number:,} {f'{last - place} min ago' if place < last else 'in the last minute'}"
+            for place, number in enumerate(course)]  # fmt: skip
+    title = f"Events a minute in the last {len(course)} minutes: {sum(course):,} in all, {max(course):,} at the most"
+    return bars(course, title=title, says=says)
 
 
 def waits_of(connection: sa.Connection, portal: int, now: int) -> Waits:
@@ -171,14 +197,15 @@ def budget_of(portal: Portal, row: Mapping[str, Any] | None, now: int) -> Budget
 def latest_decisions(connection: sa.Connection, ids: Sequence[int]) -> list[Decided]:
     """List the newest decisions."""
     # Portals are picked from the newest rows, not in the query: that would rather sort all rows of a portal.
-    names = ("portal", "contact", "stage", "status", "rule", "because", "decided_at", "next_look_at", "gone")
-    newest = sa.select(*(contacts.c[name] for name in names)).where(contacts.c.decided_at > 0)
-    found = connection.execute(newest.order_by(contacts.c.decided_at.desc()).limit(2 * _LATEST))
-    rows = [row for row in found if row.portal in ids and row.gone is None]
+    names = ("portal", "contact", "stage", "status", "rule", "decided", "decided_at", "fingerprint")
+    newest = sa.select(*(records.c[name] for name in names)).where(records.c.decided_at > 0)
+    found = connection.execute(newest.order_by(records.c.decided_at.desc()).limit(4 * _LATEST))
+    rows = [row for row in found if row.portal in ids and row.fingerprint]
     return [
         Decided(
             portal=row.portal, contact=row.contact, stage=row.stage or "none", status=row.status or "", rule=row.rule,
-            because=row.because, decided_at=row.decided_at, next_look_at=row.next_look_at,
+            because=row.decided.get("because") or "", decided_at=row.decided_at,
+            next_look_at=row.decided.get("next_look_at"),
         )
         for row in rows[:_LATEST]
     ]  # fmt: skip

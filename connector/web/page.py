@@ -17,15 +17,21 @@ from connector.moments import Clock
 from connector.portals import Portals
 from connector.receiver import answer_error, answer_failure
 from connector.rulebook.pack import Pack
-from connector.web import funnel, now, trouble
+from connector.telemetry import Metrics
+from connector.web import connect, contact, funnel, now, rules, trouble
 from connector.web.admission import Admission, Visitor, came_safely, cookie_name
+from connector.web.asking import Asking
 from connector.web.forms import own_path
-from connector.web.layout import Site, masked, moment, render_message, secured, span
+from connector.web.layout import Page, Site, masked, render_message, secured, span
 from connector.web.signin import CHALLENGE, add_signin, login_form
+from connector.web.stands import Stand, mark_of
+from connector.web.zones import Zones
 
-PAGES = (now.PAGE, funnel.PAGE, trouble.PAGE)
+PAGES = (now.PAGE, funnel.PAGE, contact.PAGE, rules.PAGE, trouble.PAGE)
 """The navigation, in its order."""
-_FOR_ALL = frozenset({"page.login", "page.log_in", "page.static"})
+_FOR_ALL = frozenset({"page.login", "page.log_in", "page.static", connect.CALLBACK})
+_NO_DEED = frozenset({"page.log_out", "page.search"})
+"""Forms that change nothing: who may only look sends them, too."""
 _WORDS = {
     400: "The request is not one that this page makes.",
     404: "There is no such page.",
@@ -42,32 +48,47 @@ def make_page(  # noqa: PLR0913 - what all pages are made from
     troubles: Portals,
     clock: Clock,
     admission: Admission,
+    metrics: Metrics | None = None,
 ) -> flask.Blueprint:
     """Make the routes of all pages."""
     site = Site(
-        config=config, packs=packs, engine=engine, inbox=inbox, troubles=troubles, clock=clock, admission=admission
+        config=config, packs=packs, engine=engine, inbox=inbox, troubles=troubles, clock=clock, admission=admission,
+        zones=Zones(config, engine, clock), hubspot=Asking(config, engine, clock, metrics),
     )  # fmt: skip
     blueprint = flask.Blueprint(
         "page", __name__, template_folder="templates", static_folder="static", static_url_path="/static"
     )
     blueprint.before_request(lambda: _admit(admission))
     add_signin(blueprint, site)
-    for page in PAGES:
+    for page in pages_of(config):
         page.add(blueprint, site)
     blueprint.after_request(_finish)
-    blueprint.record_once(_prepare)
+    blueprint.record_once(lambda state: _prepare(state, site))
     for kind in (HTTPException, 404, 405):
         blueprint.register_error_handler(kind, answer_in_words)
     blueprint.register_error_handler(StagekeeperError, _answer_trouble)
     return blueprint
 
 
-def _prepare(state: BlueprintSetupState) -> None:
+def pages_of(config: Config) -> tuple[Page, ...]:
+    """Give the pages that this configuration has."""
+    return PAGES if config.oauth is None else (*PAGES, connect.PAGE)
+
+
+def _prepare(state: BlueprintSetupState, site: Site) -> None:
     app = state.app
-    app.jinja_env.globals["pages"] = PAGES
-    app.jinja_env.filters.update({"moment": moment, "span": span, "masked": masked})
+    config = site.config
+    app.jinja_env.globals.update(pages=pages_of(config), moment=site.zones.moment, portals=config.portals)
+    app.jinja_env.globals["mark"] = lambda stage, status, portal: _mark(site, stage, status, portal)
+    app.jinja_env.filters.update({"span": span, "masked": masked, "number": "{:,}".format})
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     for code in (404, 405):  # addresses that belong to no page
         app.register_error_handler(code, _answer_stray)
+
+
+def _mark(site: Site, stage: str | None, status: str | None, portal: int) -> str:
+    """Name the classes of a stand's colour in a portal."""
+    return mark_of(Stand(stage or "", status or ""), site.packs[portal].ladder)
 
 
 def _admit(admission: Admission) -> flask.typing.ResponseReturnValue | None:
@@ -81,7 +102,8 @@ def _admit(admission: Admission) -> flask.typing.ResponseReturnValue | None:
         return None
     if not visitor.may_look:
         return login_form(_back(), 401)
-    if flask.request.method not in ("GET", "HEAD") and flask.request.endpoint != "page.log_out" and not visitor.may_act:
+    is_deed = flask.request.method not in ("GET", "HEAD") and flask.request.endpoint not in _NO_DEED
+    if is_deed and not visitor.may_act:
         raise Forbidden("You may look, but not act. Log in with the ops token to act; nothing was changed.")
     return None
 

@@ -12,13 +12,13 @@ from typing import Literal
 import flask
 import sqlalchemy as sa
 import structlog
-from werkzeug.exceptions import BadRequest, NotFound
+from werkzeug.exceptions import BadRequest
 
 from connector.store.engine import reading
 from connector.store.tables import records, waiting
 from connector.web.fights import fight_alerts
 from connector.web.forms import read_form
-from connector.web.layout import Page, Site, masked, render
+from connector.web.layout import Page, Site, chosen_portal, masked, render
 from connector.web.now import dead_of
 
 _AT_ONCE = 50
@@ -143,13 +143,7 @@ def _named(site: Site, fields: Mapping[str, str]) -> tuple[int | None, str | Non
 
 
 def _portal(site: Site, text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not _NUMBER.fullmatch(text):
-        raise BadRequest("The id of a portal is a number. Nothing was changed.")
-    if int(text) not in site.portals:
-        raise NotFound("No such portal is configured. Nothing was changed.")
-    return int(text)
+    return None if text is None else chosen_portal(site, text or "-").id
 
 
 def _place(text: str | None) -> tuple[int, int, str] | None:

@@ -22,7 +22,7 @@ def session() -> str:
 def shown() -> str:
     """Give the table that the README shows of the second plan."""
     chapter = README.read_text(encoding="utf-8").split(SESSION, 1)[1]
-    found = re.search(r"```\n(from .*?)```", chapter, re.DOTALL)
+    found = re.search(r"```text\n(from .*?)```", chapter, re.DOTALL)
     assert found is not None
     return found[1]
 

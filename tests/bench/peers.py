@@ -3,25 +3,29 @@
 `python -m tests.bench.peers [--json]`. All in one run, turn and turn about; rates are medians, per second of processor
 time. Stagekeeper gives stage, reason, facts, what is due, when to look again, and every condition with wanted and
 actual; the others give rule and reason (zen-engine) or the first rule that matches. What they would need besides to
-answer *unknown* is not counted against them. The contacts repeat, as those of a portal do.
+answer *unknown* is not counted against them. The contacts repeat, as those of a portal do. Engines that are not
+installed (`pip install '.[bench]'`) are left out; durable-rules runs in a process of its own, because it can end it.
 """
 
 import argparse
+import importlib.util
 import json
 import operator
 import random
 import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from connector.decision import NO_MEMORY, decide_row
 from connector.rulebook.checking import load_pack_text
-from connector.rulebook.inference import _inference
 from connector.rulebook.judging import Rulebook
 from connector.snapshot import Snapshot
+from tests.bench.table import Line, as_data
 
 SEED = 20_260_922
 NOW = 1_790_000_000_000
@@ -66,39 +70,88 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
-    rates = measure()
-    ours = rates["Stagekeeper"]
+    rates, missing = measure()
+    ours = rates[OURS]
     if given.json:
-        print(json.dumps({"seed": SEED, "rates": rates}, indent=2))
+        print(json.dumps({"seed": SEED, "rates": rates, "table": as_data(lines(rates, missing))}, indent=2))
         return 0
     print(f"decisions a second on one core, twelve rules, {CONTACTS:,} contacts over and over (seed {SEED})\n")
     for name, rate in rates.items():
         print(f"  {name:<44} {rate:>9,.0f}   {ours / rate:6.1f}")
+    for name in missing:
+        print(f"  {name:<44} left out: it is not installed; pip install '.[bench]'")
     return 0
 
 
-def measure() -> dict[str, float]:
-    """Check that all engines agree, then give the median rate of each."""
+def lines(rates: Mapping[str, int], missing: Sequence[str]) -> list[Line]:
+    """Give the line of the table."""
+    others = [f"{name} {rate:,} (ratio {rates[OURS] / rate:.1f})" for name, rate in rates.items() if name != OURS]
+    return [
+        Line(
+            what="decisions a second of processor time on a table of twelve rules, every answer checked to be equal",
+            figure=f"{rates[OURS]:,}, with every condition's wanted and actual",
+            beside="; ".join([*others, *(f"{name} not installed" for name in missing)]),
+        )
+    ]
+
+
+def measure() -> tuple[dict[str, int], Sequence[str]]:
+    """Check that all engines agree, then give the median rate of each; and which are not installed."""
     people = crowd()
-    engines = {
-        "Stagekeeper": (stagekeeper(), [as_snapshot(one, number) for number, one in enumerate(people)]),
-        "zen-engine, decision table": (zen_engine(), people),
-        "json-logic (panzi)": (json_logic(), people),
-        "rule-engine, one rule after another": (rule_engine(), people),
-        "durable-rules alone, one fact a contact": (durable_rules(), people),
-    }
-    for name, (engine, forms) in engines.items():
-        for one, form in zip(people, forms, strict=True):
-            if engine(form) != first_of(one):
-                raise SystemExit(f"{name} decides {engine(form)!r} instead of {first_of(one)!r} about {one}")
-    rates: dict[str, list[float]] = {name: [] for name in engines}
-    for _ in range(ROUNDS):
-        for name, (engine, forms) in engines.items():
-            started = time.process_time()
-            for form in forms:
-                engine(form)
-            rates[name].append(len(forms) / (time.process_time() - started))
-    return {name: round(statistics.median(found)) for name, found in rates.items()}
+    snapshots = [as_snapshot(one, number) for number, one in enumerate(people)]
+    makers = {name: make for name, (module, make) in PEERS.items() if importlib.util.find_spec(module)}
+    clocks = {OURS: in_process(OURS, stagekeeper(), snapshots, people)}
+    clocks |= {name: in_process(name, make(), people, people) for name, make in makers.items()}
+    with durable_rules(people) as rate:
+        clocks["durable-rules alone, one fact a contact"] = rate
+        rates: dict[str, list[float]] = {name: [] for name in clocks}
+        for _ in range(ROUNDS):
+            for name, clock in clocks.items():
+                rates[name].append(clock())
+    medians = {name: round(statistics.median(found)) for name, found in rates.items()}
+    return medians, [name for name in PEERS if name not in makers]
+
+
+def in_process(name: str, engine: Engine, forms: Sequence[Any], people: Sequence[Contact]) -> Callable[[], float]:
+    """Check an engine's answers, and give what measures its rate."""
+    check(name, [engine(form) for form in forms], people)
+
+    def rate() -> float:
+        started = time.process_time()
+        for form in forms:
+            engine(form)
+        return len(forms) / (time.process_time() - started)
+
+    return rate
+
+
+def check(name: str, answers: Sequence[str], people: Sequence[Contact]) -> None:
+    """End with a message when an answer is another than plain Python's."""
+    for one, answer in zip(people, answers, strict=True):
+        if answer != first_of(one):
+            raise SystemExit(f"{name} decides {answer!r} instead of {first_of(one)!r} about {one}")
+
+
+@contextmanager
+def durable_rules(people: Sequence[Contact]) -> Iterator[Callable[[], float]]:
+    """Have durable-rules decide in a process of its own; give what measures its rate."""
+    command = [sys.executable, "-m", "tests.bench.durable_alone"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        asked, told = process.stdin, process.stdout
+        answers = told.readline()
+        if not answers:
+            raise SystemExit(f"durable-rules ended with {process.wait()} before it answered")
+        check("durable-rules", json.loads(answers), people)
+
+        def rate() -> float:
+            asked.write("\n")
+            asked.flush()
+            return float(told.readline())
+
+        yield rate
+        asked.close()
 
 
 def crowd() -> list[Contact]:
@@ -222,17 +275,13 @@ def rule_engine() -> Engine:
     return lambda one: next(name for name, rule in rules if rule.matches(one))
 
 
-def durable_rules() -> Engine:
-    """Ask the C engine for every contact anew, handed the names of the tests that hold."""
-    tests = list(dict.fromkeys(test for row in TABLE for test in row.tests))
-    names = {test: f"t{number}" for number, test in enumerate(tests)}
-    infer = _inference({row.id: tuple((names[test], 1) for test in row.tests) for row in TABLE if row.tests})
-
-    def decided(one: Contact) -> str:
-        applying = infer(frozenset((name, 1) for test, name in names.items() if holds(test, one)))
-        return next(row.id for row in TABLE if row.id in applying or not row.tests)
-
-    return decided
+OURS = "Stagekeeper"
+PEERS: Mapping[str, tuple[str, Callable[[], Engine]]] = {
+    "zen-engine, decision table": ("zen", zen_engine),
+    "json-logic (panzi)": ("json_logic", json_logic),
+    "rule-engine, one rule after another": ("rule_engine", rule_engine),
+}
+"""The module by which it is known to be installed, and what makes its engine."""
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 
 import random
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -23,7 +24,7 @@ LEASE = 1_000
 
 def post(inbox: Inbox, seed: int, log: Path) -> None:
     """Post events, some of them twice; write each down once it is durable."""
-    chance = random.Random(seed)
+    chance, pause = random.Random(seed), threading.Event()
     with log.open("a", buffering=1) as lines:
         for number in range(POSTS):
             contacts = [chance.randrange(1, CONTACTS + 1) for _ in range(EVENTS)]
@@ -31,7 +32,7 @@ def post(inbox: Inbox, seed: int, log: Path) -> None:
             for _ in range(1 + (number % 5 == 0)):
                 inbox.accept(told, settle_ms=0)
             lines.writelines(f"posted {contact} {time.monotonic_ns()}\n" for contact in contacts)
-            time.sleep(0.005)
+            pause.wait(0.005)
 
 
 def _event(contact: int, key: str) -> Event:
@@ -40,18 +41,18 @@ def _event(contact: int, key: str) -> Event:
 
 def work(inbox: Inbox, seed: int, log: Path) -> None:
     """Claim, look, finish, until killed; what was looked at before the kill but not finished is looked at again."""
-    chance = random.Random(seed)
+    chance, pause = random.Random(seed), threading.Event()
     with log.open("a", buffering=1) as lines:
         while True:
             claim = inbox.claim(lease_ms=LEASE, limit=chance.randrange(1, 30))
             if claim is None:
-                time.sleep(0.005)
+                pause.wait(0.005)
                 continue
             contacts = [held.contact for held in claim.contacts]
             began = time.monotonic_ns()
             try:
                 inbox.renew(claim, lease_ms=LEASE)
-                time.sleep(chance.random() * 0.01)
+                pause.wait(chance.random() * 0.01)
                 lines.writelines(f"held {contact} {began} {time.monotonic_ns()}\n" for contact in contacts)
                 inbox.finish(claim, settled=dict.fromkeys(contacts))
             except ClaimLost:

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from connector.hubspot.setup import set_up
-from connector.moments import system_clock
+from connector.moments import DAY, system_clock
 from connector.sandbox import Sandbox, SandboxOptions
+from connector.store.tables import portals
 from tests.hubspot_portals import Time, a_portal
-from tests.integration.stocked import PORTAL, Stock, read_json, stock_in
+from tests.integration.stocked import NOW, PORTAL, Stock, read_json, stock_in
 
 ZEROS = {"events": 0, "waiting": 0, "contacts": 0, "records": 0, "effects": 0}
 
@@ -157,7 +158,7 @@ def test_rates_in_all_formats(stock: Stock) -> None:
 
     assert printed.pop("at").endswith("Z")
     assert printed == {
-        "version": 1, "report": "rates", "portal": PORTAL, "closing_rate": 0.5,
+        "version": 1, "report": "rates", "portal": PORTAL, "closing_rate": 0.5, "known_since": None,
         "rates": [
             {"stage": "lead", "ever": 2, "buy_now": 0, "share": 0.0},
             {"stage": "prospect", "ever": 2, "buy_now": 1, "share": 0.5},
@@ -168,6 +169,13 @@ def test_rates_in_all_formats(stock: Stock) -> None:
         ["closing", "rate", "50.0%"],
     ]  # fmt: skip
     assert as_csv == "stage,ever,buy_now,share\nlead,2,0,0.0000\nprospect,2,1,0.5000\n"
+
+
+def test_reports_say_from_when_on_they_know(stock: Stock) -> None:
+    stock.put(portals, {"portal": PORTAL, "calls": [], "searches": [], "records_since": NOW - 100 * DAY})
+    printed = read_json(stock.run("report", "rates", "--format", "json"))
+    assert printed["known_since"] == "2026-06-13T14:13:20Z"
+    assert "decisions are known since 2026-06-13T14:13:20Z" in stock.run("report", "rates").stderr
 
 
 def test_rates_of_an_empty_database_are_not_zero_but_none(stock: Stock) -> None:

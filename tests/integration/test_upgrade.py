@@ -146,7 +146,7 @@ def test_a_database_of_a_later_release_is_refused_with_a_clear_word(tmp_path: Pa
 def documented(tool: str) -> list[str]:
     """Find the command of the README that takes a backup with this tool."""
     lines = (TOP / "README.md").read_text(encoding="utf-8").splitlines()
-    found = [line.strip() for line in lines if line.startswith(f"      {tool} ") and "copy.db" in line]
+    found = [line.strip() for line in lines if line.startswith(f"  {tool} ") and "copy.db" in line]
     assert len(found) == 1
     return shlex.split(found[0])
 

@@ -17,6 +17,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+HUBSPOT = r"https://app\.hubspot\.com/contacts/4242/record/0-1/1$"
 WEB = Path(connector.web.__path__[0])
 
 
@@ -33,7 +34,10 @@ def paths(pages: Pages) -> list[str]:
     rules = pages.client.application.url_map.iter_rules()
     found = [rule.rule for rule in rules if rule.endpoint.startswith("page.") and "GET" in (rule.methods or ())]
     assert len(found) > 5
-    return [path.replace("<path:filename>", "page.css") for path in found]
+    names = {"<path:filename>": "page.css", "<portal>": "4242", "<id_>": "1"}
+    for name, value in names.items():
+        found = [path.replace(name, value) for path in found]
+    return found
 
 
 def is_strict(answer: TestResponse) -> bool:
@@ -69,6 +73,19 @@ def errors(browser: Browser) -> Iterator[tuple[int, TestResponse]]:
     yield 404, browser.get("/trouble/" + HOSTILE)
     yield 400, browser.get("/trouble?portal=" + HOSTILE)
     yield 400, browser.get("/trouble?after=" + HOSTILE)
+    yield 400, browser.get("/funnel?portal=" + HOSTILE)
+    yield 400, browser.get("/funnel?days=" + HOSTILE)
+    yield 400, browser.get("/funnel?days=31")
+    yield 400, browser.get("/rules?portal=-1")
+    yield 404, browser.get("/rules?portal=1")
+    yield 404, browser.get("/contact/4242/2")
+    yield 404, browser.get("/contact/1/1")
+    yield 404, browser.get("/contact/4242/" + HOSTILE.replace("/", ""))
+    yield 404, browser.get("/contact/" + HOSTILE.replace("/", "") + "/1")
+    yield 404, browser.get("/contact/4242/%00")
+    yield 403, browser.post("/contact", {"query": "1"})
+    yield 403, browser.post("/contact/4242/1/look", {})
+    yield 403, browser.post("/funnel/forecast", {})
     yield 400, browser.get("/trouble?after=1-2")
     yield 400, browser.get("/trouble/drop?portal=4242&contact=%00")
     yield 405, browser.get("/trouble/retry")
@@ -103,7 +120,8 @@ def test_hostile_words_are_shown_as_words(pages: Pages) -> None:
     for path in ["/", "/trouble", *hostile]:
         browser.get(path)
         tags = browser.page.tags
-        assert not [tag for tag, known in tags if tag in ("img", "iframe") or (tag == "script" and "src" not in known)]
+        assert {known["src"] for tag, known in tags if tag == "img"} <= {"/static/icon.svg"}
+        assert not [tag for tag, known in tags if tag == "iframe" or (tag == "script" and "src" not in known)]
         assert "49" not in browser.page.text
     browser.get("/trouble")
     assert HOSTILE in browser.page.text
@@ -120,7 +138,7 @@ def test_no_page_has_script_or_style_inside_or_anything_from_elsewhere(pages: Pa
                 assert not [name for name in known if name.startswith("on") or name == "style"]
                 assert tag != "script" or known["src"].startswith("/static/")
                 for name in ("href", "src", "action"):
-                    assert re.match(r"[/#](?!/)", known.get(name, "/")), (path, tag, known)
+                    assert re.match(rf"[/#](?!/)|{HUBSPOT}", known.get(name, "/")), (path, tag, known)
 
 
 def test_what_is_static_needs_no_login_and_tells_nothing(pages: Pages) -> None:
@@ -140,9 +158,9 @@ def test_a_database_that_is_away_is_told_to_who_is_in_and_nobody_else(
     def away(_: sa.Engine) -> None:
         raise DatabaseUnavailable("database: the disk is full; free space on the disk")
 
-    for module in ("now", "trouble", "funnel"):
+    for module in ("now", "trouble", "funnel", "contact", "rules"):
         monkeypatch.setattr(f"connector.web.{module}.reading", away)
-    for path in ("/", "/trouble", "/funnel"):
+    for path in ("/", "/trouble", "/funnel", "/contact/4242/1", "/rules"):
         answer = browser.get(path)
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
         assert "free space on the disk" in answer.text
@@ -172,14 +190,15 @@ def test_every_page_can_be_read_aloud_and_walked_by_keyboard(pages: Pages) -> No
             tags = browser.page.tags
             names = [tag for tag, _ in tags]
             ids = [known["id"] for _, known in tags if "id" in known]
-            assert [names.count(tag) for tag in ("h1", "main", "title", "header")] == [1, 1, 1, 1]
+            assert [names.count(tag) for tag in ("h1", "main", "header")] == [1, 1, 1]
+            assert names[: names.index("body")].count("title") == 1
             assert len(ids) == len(set(ids))
             assert next(known for tag, known in tags if tag == "a") == {"class": "skip", "href": "#content"}
             assert [known.get("lang") for tag, known in tags if tag == "html"] == ["en"]
             assert names.count("caption") == names.count("table")
             assert all(known.get("scope") in ("col", "row") for tag, known in tags if tag == "th")
             labels = {known["for"] for tag, known in tags if tag == "label"}
-            fields = [known for tag, known in tags if tag == "input" and known.get("type") != "hidden"]
+            fields = [known for tag, known in tags if tag in ("input", "select") and known.get("type") != "hidden"]
             assert {known["id"] for known in fields} == labels
             for _, known in tags:
                 for name in ("aria-labelledby", "aria-describedby"):
@@ -189,7 +208,7 @@ def test_every_page_can_be_read_aloud_and_walked_by_keyboard(pages: Pages) -> No
 
 def test_the_navigation_says_where_one_is(pages: Pages) -> None:
     browser = pages.logged_in()
-    for path in ("/", "/funnel", "/trouble"):
+    for path in ("/", "/funnel", "/contact", "/rules", "/trouble"):
         browser.get(path)
         assert [known["href"] for tag, known in browser.page.tags if known.get("aria-current") == "page"] == [path]
 
@@ -212,8 +231,13 @@ def test_words_stand_out_from_their_ground_by_day_and_by_night() -> None:
     themes = [dict(re.findall(r"--(\w+): (#[0-9a-f]{6});", block)) for block in blocks]
     assert len(themes) == 2
     for theme in themes:
-        for ink in ("ink", "quiet", "link", "trouble", "well"):
-            assert contrast(theme[ink], theme["paper"]) >= 4.5, ink
-        assert contrast(theme["ink"], theme["raised"]) >= 4.5
-        assert contrast(theme["edge"], theme["paper"]) >= 3
+        for ink in ("ink", "quiet", "link", "trouble", "well", "warn"):
+            for ground in ("ground", "paper", "raised"):
+                assert contrast(theme[ink], theme[ground]) >= 4.5, (ink, ground)
+        for ink, tint in (("trouble", "troubletint"), ("well", "welltint"), ("warn", "warntint"), ("link", "linktint")):
+            assert contrast(theme[ink], theme[tint]) >= 4.5, ink
+            assert contrast(theme["ink"], theme[tint]) >= 4.5, tint
+        assert contrast(theme["onsolid"], theme["solid"]) >= 4.5
+        for ground in ("ground", "paper"):
+            assert contrast(theme["edge"], theme[ground]) >= 3
     assert set(re.findall(r"#[0-9a-f]{3,6}\b", css)) == {colour for theme in themes for colour in theme.values()}

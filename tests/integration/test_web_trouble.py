@@ -25,7 +25,7 @@ def shown(browser: Browser, path: str = "/trouble") -> list[str]:
     """The dead letters on a page, in their order."""
     answer = browser.get(path)
     assert answer.status_code == 200
-    return re.findall(r'<th scope="row">(\d+/[^<]+)</th>', answer.text)
+    return re.findall(r'<th scope="row"><a [^>]*>(\d+/[^<]+)</a></th>', answer.text)
 
 
 def link(browser: Browser, word: str) -> str | None:

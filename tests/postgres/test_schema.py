@@ -34,9 +34,15 @@ def engine(url: str) -> Iterator[sa.Engine]:
     engine.dispose()
 
 
+def is_ours(name: str | None, kind: str, _parents: object) -> bool:
+    """Leave Procrastinate's tables out, and the months of the records."""
+    return kind != "table" or name is None or not name.startswith(("procrastinate_", "records_"))
+
+
 def test_the_revisions_make_exactly_the_tables_of_the_code(engine: sa.Engine) -> None:
     with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        context = MigrationContext.configure(connection, opts={"include_name": is_ours})
+        assert compare_metadata(context, metadata) == []
 
 
 def test_the_revisions_make_every_index_with_its_condition(engine: sa.Engine, tmp_path: Path) -> None:
@@ -44,11 +50,20 @@ def test_the_revisions_make_every_index_with_its_condition(engine: sa.Engine, tm
     metadata.create_all(made)
     statement = sa.text(
         "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version' "
+        "AND tablename NOT LIKE 'procrastinate%' AND tablename NOT LIKE 'records#_%' ESCAPE '#' "
         "ORDER BY 1"
     )
     with made.connect() as expected, engine.connect() as found:
-        assert found.execute(statement).all() == expected.execute(statement).all()
+        apart = [(name, _of_a_part(text)) for name, text in expected.execute(statement)]
+        assert [tuple(row) for row in found.execute(statement)] == apart
     made.dispose()
+
+
+def _of_a_part(text: str) -> str:
+    """Write an index of the records as it is said of a table in parts, whose key has the moment as well."""
+    if " ON public.records " not in text:
+        return text
+    return text.replace(" ON public.records ", " ON ONLY public.records ").replace("(id)", "(id, decided_at)")
 
 
 def test_many_processes_can_start_on_a_new_database_together(url: str) -> None:

@@ -40,7 +40,7 @@ def main() -> int:
         folder.mkdir(parents=True, exist_ok=True)
         print(f"seed {settings.seed}: {settings.contacts} contacts, {settings.kills} kills", flush=True)
         report = Torture(settings, folder, say=lambda text: print(text, flush=True)).run()
-        print(told(report, Books(folder / "torture.db", PORTAL)))
+        print(told(report, Books(f"sqlite:///{folder / 'torture.db'}", PORTAL)))
     return 0 if report.finding.is_well else 1
 
 

@@ -1,18 +1,17 @@
-"""Stagekeeper's own books, read from outside: the database as a file, without any of the product's code but one.
+"""Stagekeeper's own books, read from outside: the database, without any of the product's code but one.
 
 The one is `retry`, which people have as `stagekeeper events retry`: contacts whose next try lies minutes ahead, as the
 growing wait has it, are tried now, so that a run ends within minutes. It gives back no contact that was lost: it can
 only name those that still wait.
 """
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import orjson
+import sqlalchemy as sa
 
 from connector.inbox import Inbox
 from connector.moments import HOUR, SECOND, system_clock
@@ -37,56 +36,54 @@ class Open:
 class Books:
     """The database of a Stagekeeper that others run."""
 
-    def __init__(self, database: Path, portal: int) -> None:
+    def __init__(self, database: str, portal: int) -> None:
         self._database = database
         self._portal = portal
+        driver = {"drivername": "postgresql+psycopg"} if database.startswith("postgresql") else {}
+        self._engine = sa.create_engine(sa.make_url(database).set(**driver), poolclass=sa.NullPool)  # type: ignore[arg-type]
 
     def open_work(self) -> Open:
         """Count what is not done yet."""
         soon = system_clock() + HOUR
-        with self._reading() as connection:
-            one = connection.execute(
-                "SELECT (SELECT count(*) FROM events WHERE placed = 0), "
-                "(SELECT count(*) FROM waiting WHERE claim IS NOT NULL), "
-                "(SELECT count(*) FROM waiting WHERE dead_at IS NULL AND due <= ?), "
-                "(SELECT count(*) FROM waiting WHERE dead_at IS NOT NULL)",
-                (soon,),
-            ).fetchone()
+        one = self._row(
+            "SELECT (SELECT count(*) FROM events WHERE placed = 0), "
+            "(SELECT count(*) FROM waiting WHERE claim IS NOT NULL), "
+            "(SELECT count(*) FROM waiting WHERE dead_at IS NULL AND due <= :soon), "
+            "(SELECT count(*) FROM waiting WHERE dead_at IS NOT NULL)",
+            soon=soon,
+        )
         return Open(unplaced=one[0], claimed=one[1], due=one[2], dead=one[3])
 
     def in_hand(self) -> tuple[int, int]:
         """Count the contacts that are in somebody's hands, and the effects that are intended and not known as done."""
-        with self._reading() as connection:
-            one = connection.execute(
-                "SELECT (SELECT count(*) FROM waiting WHERE claimed_until > ?), "
-                "(SELECT count(*) FROM effects WHERE state = 'intended')",
-                (system_clock(),),
-            ).fetchone()
+        one = self._row(
+            "SELECT (SELECT count(*) FROM waiting WHERE claimed_until > :now), "
+            "(SELECT count(*) FROM effects WHERE state = 'intended')",
+            now=system_clock(),
+        )
         return int(one[0]), int(one[1])
 
     def hurry(self, *, beyond_s: float) -> int:
         """Try those now whose next try is further off than this; their number."""
         now = system_clock()
-        with self._reading() as connection:
-            rows = connection.execute(
-                "SELECT contact FROM waiting WHERE dead_at IS NULL AND claim IS NULL AND attempts > 0 "
-                "AND due > ? AND due <= ?",
-                (now + round(beyond_s * SECOND), now + 24 * HOUR),
-            ).fetchall()
+        rows = self._rows(
+            "SELECT contact FROM waiting WHERE dead_at IS NULL AND claim IS NULL AND attempts > 0 "
+            "AND due > :after AND due <= :until",
+            after=now + round(beyond_s * SECOND), until=now + 24 * HOUR,
+        )  # fmt: skip
         if not rows:
             return 0
-        engine = open_database(f"sqlite:///{self._database}", migrate=False)
+        engine = open_database(self._database, migrate=False)
         try:
             inbox = Inbox(engine, system_clock)
-            return sum(inbox.retry(portal=self._portal, contact=contact) for (contact,) in rows)
+            return sum(inbox.retry(portal=self._portal, contact=row["contact"]) for row in rows)
         finally:
             engine.dispose()
 
     def stored_events(self) -> set[str]:
         """Give the digests of all events that are stored."""
-        with self._reading() as connection:
-            return {digest(orjson.loads(orjson.loads(body)) if body[:1] == '"' else orjson.loads(body))
-                    for (body,) in connection.execute("SELECT body FROM events")}  # fmt: skip
+        bodies = (row["body"] for row in self._rows("SELECT CAST(body AS TEXT) AS body FROM events"))
+        return {digest(orjson.loads(orjson.loads(body)) if body[:1] == '"' else orjson.loads(body)) for body in bodies}
 
     def counts(self) -> dict[str, int]:
         """Count what was stored, decided and intended."""
@@ -98,8 +95,7 @@ class Books:
             "effects dropped": "SELECT count(*) FROM effects WHERE state = 'failed'",
             "effects left open": "SELECT count(*) FROM effects WHERE state = 'intended'",
         }
-        with self._reading() as connection:
-            return {name: int(connection.execute(query).fetchone()[0]) for name, query in queries.items()}
+        return {name: int(self._row(query)[0]) for name, query in queries.items()}
 
     def dead_letters(self) -> list[dict[str, Any]]:
         """Give the contacts that were given up."""
@@ -119,16 +115,19 @@ class Books:
             "events": "SELECT type, received_at, due, placed FROM events",
         }
         return {
-            name: self._rows(f"{query} WHERE portal = ? AND contact = ? ORDER BY rowid", self._portal, contact)
+            name: self._rows(f"{query} WHERE portal = :of AND contact = :contact", of=self._portal, contact=contact)
             for name, query in names.items()
         }
 
-    def _rows(self, query: str, *values: object) -> list[dict[str, Any]]:
+    def _row(self, query: str, **values: object) -> tuple[Any, ...]:
         with self._reading() as connection:
-            connection.row_factory = sqlite3.Row
-            return [dict(row) for row in connection.execute(query, values)]
+            return tuple(connection.execute(sa.text(query), values).one())
+
+    def _rows(self, query: str, **values: object) -> list[dict[str, Any]]:
+        with self._reading() as connection:
+            return [dict(row) for row in connection.execute(sa.text(query), values).mappings()]
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._database, timeout=30)) as connection:
+    def _reading(self) -> Iterator[sa.Connection]:
+        with self._engine.connect() as connection:
             yield connection

@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -51,8 +51,8 @@ def digest(event: Mapping[str, Any]) -> str:
 class Postman:
     """Passes requests on to the receiver."""
 
-    def __init__(self, receiver_port: int, path: str, manners: Manners, seed: int) -> None:
-        self._port = receiver_port
+    def __init__(self, receivers: Sequence[tuple[str, int]], path: str, manners: Manners, seed: int) -> None:
+        self._receivers = list(receivers)
         self._path = path
         self._manners = manners
         self._dice = random.Random(f"postman:{seed}")
@@ -117,7 +117,9 @@ class Postman:
                 heapq.heappush(self._copies, (time.monotonic() + _LATER_S, next(self._numbers), dict(headers), body))
 
     def _pass_on(self, headers: Mapping[str, str], body: bytes) -> int:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_TIMEOUT_S)
+        with self._lock:  # as a load balancer does that knows of no one's health
+            host, port = self._dice.choice(self._receivers)
+        connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
         try:
             connection.request("POST", self._path, body, dict(headers))
             answer = connection.getresponse()

@@ -32,12 +32,15 @@ def environment(**more: str) -> dict[str, str]:
 class Part:
     """One part of Stagekeeper: a command that is started anew whenever it has died."""
 
-    def __init__(self, name: str, arguments: Sequence[str], *, folder: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, name: str, arguments: Sequence[str], *, folder: Path, env: Mapping[str, str], within: Sequence[str] = ()
+    ) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
         self.exits: list[int] = []
         """The exit codes of those that ended by themselves."""
-        self._command = [sys.executable, "-m", "connector", "--config", str(folder / "config.yaml"), *arguments]
+        config = str(folder / "config.yaml")
+        self._command = [*within, sys.executable, "-m", "connector", "--config", config, *arguments]
         self._folder = folder
         self._env = dict(env)
         self._process: subprocess.Popen[bytes] | None = None

@@ -19,6 +19,7 @@ from tests.torture.control import HubSpotHand, practice_hubspot
 from tests.torture.ground import free_port, is_ready, write_zone
 from tests.torture.hubspot import HubSpotSettings
 from tests.torture.lives import Life, make_lives
+from tests.torture.people import People
 from tests.torture.processes import (
     CAN_FILL_DISK,
     WAYS_TO_DIE,
@@ -104,12 +105,10 @@ class Torture:
         self._dice = random.Random(f"torture:{settings.seed}")
         self._agenda = Agenda()
         self._counts: Counter[str] = Counter()
-        self._ids: dict[int, str] = {}
-        self._deals: dict[int, str] = {}
-        self._companies: dict[str, str] = {}
+        self._people: People | None = None
         self._disk = FullDisk()
         self._stranger = Stranger(folder / "torture.db")
-        self._books = Books(folder / "torture.db", PORTAL)
+        self._books = Books(f"sqlite:///{folder / 'torture.db'}", PORTAL)
         self._midnight = time.time() + _STARTING_S + settings.seconds * 0.94
         self._is_over = False
         self._is_disk_full = False
@@ -120,7 +119,7 @@ class Torture:
         port = free_port()
         url = f"http://127.0.0.1:{port}/webhooks/hubspot"
         hubspot = HubSpotSettings(
-            seed=settings.seed, webhook_url=url, receiver_port=port, portal=PORTAL, app_id=APP,
+            seed=settings.seed, webhook_url=url, receivers=[("127.0.0.1", port)], portal=PORTAL, app_id=APP,
             access_token="pat-torture", client_secret="secret-torture", calls_per_10s=settings.calls_per_10s,
             retry_delay_ms=settings.webhook_retry_ms, time_zone=_ZONE,
             manners={"loses_answer": 0.05, "refuses": 0.05, "copies": 0.08, "copy_after_s": settings.seconds / 6},
@@ -135,7 +134,7 @@ class Torture:
                 took_s = self._drain(hand, parts)
                 self._stop(parts)
                 counts = self._count(hand)
-                finding = compare(hand, self._books, self._ids, lives)
+                finding = compare(hand, self._books, self._people.ids if self._people else {}, lives)
         return Report(settings=settings, finding=finding, counts={**counts, **finding.tally}, took_s=took_s)
 
     # --- making ready -------------------------------------------------------------------------------------------------
@@ -188,11 +187,10 @@ class Torture:
         """Let everything happen at once, for as long as the settings say."""
         settings, agenda, dice = self._settings, self._agenda, self._dice
         lives = make_lives(settings.contacts, seed=settings.seed, seconds=settings.seconds, today=datetime.now(UTC))
-        for kind in sorted({life.company_type for life in lives if life.company_type}):
-            self._companies[kind] = hand.create_company({"name": f"{kind} Ltd", "type": kind})
+        self._people = People(hand, lives)
         for life in lives:
             for place, moment in enumerate(life.times):
-                agenda.at(moment, partial(self._live, hand, life, place))
+                agenda.at(moment, partial(self._people.live, life, place))
         for moment in kill_times(dice, settings.kills, begin=settings.kills_from_s, end=settings.seconds):
             agenda.at(moment, partial(self._kill, dice.choice(parts), parts, dice.choice(WAYS_TO_DIE)))
         troubles = [name for name in settings.troubles if name != "disk full" or CAN_FILL_DISK]
@@ -210,22 +208,6 @@ class Torture:
         agenda.at(settings.seconds, partial(self._end_trouble, hand))
         agenda.run()
         return lives
-
-    def _live(self, hand: HubSpotHand, life: Life, place: int) -> None:
-        """Do one step of a life in HubSpot."""
-        step = life.steps[place]
-        self._counts["changes by people"] += 1
-        if place == 0:
-            company = self._companies.get(life.company_type)
-            self._ids[life.number] = hand.create_contact(step.properties, company)
-            return
-        contact = self._ids[life.number]
-        if step.properties:
-            hand.change_contact(contact, step.properties)
-        if step.opens_deal:
-            self._deals[life.number] = hand.create_deal("appointmentscheduled", contact)
-        if step.moves_deal:
-            hand.move_deal(self._deals[life.number], step.moves_deal)
 
     def _kill(self, part: Part, parts: Sequence[Part], way: str) -> None:
         """Kill a part, or another one when that is dead just now; try again soon when all are."""
@@ -338,7 +320,7 @@ class Torture:
         state, book = hand.state(), Counter(hand.postmans_book()["counts"])
         webhooks = state["webhooks"]
         counts = {
-            "contacts": len(self._ids),
+            **(self._people.counts() if self._people else {}),
             "events fired": webhooks["emitted"],
             "events doubled": webhooks["doubled"],
             "events carried to the receiver": book["events_carried"],

@@ -20,8 +20,8 @@ FLOOR = frozenset({"moments", "errors", "problems", "properties"})
 RINGS: Mapping[str, int] = {
     **dict.fromkeys(FLOOR, 0),
     "workdays": 1, "rulebook": 1, "hubspot": 1, "store": 1,
-    "config": 2, "decision": 2,
-    "services": 5,
+    "config": 2, "references": 2, "decision": 2,
+    "services": 5, "reloading": 5,
     "receiver": 6, "worker": 6, "web": 6, "rollout": 6, "diagnosis": 6, "serving": 7, "cli": 8,
 }  # fmt: skip
 """How far out a part stands; the spine (everything that is not named here) stands between decision and services."""
@@ -87,6 +87,11 @@ def test_only_inference_imports_the_rule_engine() -> None:
 
 def test_only_the_transport_imports_requests() -> None:
     assert importers("requests") <= {"hubspot.transport", "hubspot.retries"}
+
+
+def test_only_spans_imports_opentelemetry_and_nothing_imports_spans_but_on_demand() -> None:
+    assert importers("opentelemetry") == {"spans"}
+    assert {module for module, tree in sources().items() if "spans" in own(tree)} == {"tracing"}
 
 
 def test_only_what_serves_imports_flask() -> None:

@@ -259,10 +259,12 @@ def test_logs_name_the_call_and_carry_neither_token_nor_body_nor_address(hubspot
         a_transport(Time()).send("POST", path)
     events = [(each["event"], each["log_level"], each["outcome"]) for each in logs]
     assert events == [
+        ("hubspot.called", "debug", "unavailable"),
         ("hubspot.retry_scheduled", "info", "unavailable"),
+        ("hubspot.called", "debug", "invalid"),
         ("hubspot.call_failed", "warning", "invalid"),
     ]
-    assert logs[0]["correlation_id"] == "c-9"
+    assert [each["correlation_id"] for each in logs[:2]] == ["c-9", "c-9"]
     assert [secret for secret in ("ana", "example.com", "pat-test") if secret in f"{logs} {caught.value}"] == []
 
 

@@ -13,7 +13,10 @@ import structlog
 from connector.errors import DatabaseUnavailable
 from connector.telemetry import InboxState, build_metrics, configure_logging, mask, render_metrics
 
-STATE = InboxState(pending=3, oldest_seconds=1.5, dead_letters=2)
+STATE = InboxState(
+    pending=3, oldest_seconds=1.5, dead_letters=2, troubles={1: "unauthorised"}, calls_left={1: {"day": 7}},
+    calls_allowed={1: {"day": 9}}, reconciled_at={1: 1_790_000_000_000}, reconcile_every_ms=900_000,
+)  # fmt: skip
 
 
 def test_the_names_and_labels_are_those_of_the_contract() -> None:
@@ -26,12 +29,12 @@ def test_the_names_and_labels_are_those_of_the_contract() -> None:
     metrics.writes.labels("1", "task", "done").inc()
     metrics.hubspot_calls.labels("1", "contacts.read", "done").inc()
     metrics.hubspot_wait_seconds.labels("1").inc(0.5)
-    metrics.hubspot_calls_left.labels("1", "day").set(7)
     metrics.stage_moves.labels("1", "contact", "lead").inc()
     metrics.event_to_write_seconds.observe(2)
     metrics.shadow_disagreements.inc()
-    metrics.build_info.labels("0.1.0", "default@abc").set(1)
-    lines = render_metrics(metrics, lambda: STATE).decode().splitlines()
+    metrics.worker_seen.set(1_790_000_000.5)
+    running = [("0.1.0", "default@abc")]
+    lines = render_metrics(metrics, lambda: STATE, running=running).decode().splitlines()
     shown = {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines if not line.startswith("#")}
     expected = {
         'stagekeeper_events_received_total{portal="1",type="contact.creation"}': 1,
@@ -50,6 +53,11 @@ def test_the_names_and_labels_are_those_of_the_contract() -> None:
         "stagekeeper_event_to_write_seconds_count": 1,
         "stagekeeper_shadow_disagreements_total": 1,
         'stagekeeper_build_info{rules="default@abc",version="0.1.0"}': 1,
+        'stagekeeper_portal_trouble{code="unauthorised",portal="1"}': 1,
+        'stagekeeper_hubspot_calls_allowed{portal="1",window="day"}': 9,
+        'stagekeeper_reconciled_timestamp_seconds{portal="1"}': 1_790_000_000,
+        "stagekeeper_reconcile_every_seconds": 900,
+        "stagekeeper_worker_seen_timestamp_seconds": 1_790_000_000.5,
     }
     assert {name: shown.get(name) for name in expected} == expected
 
@@ -66,7 +74,7 @@ def test_without_a_database_the_other_metrics_are_still_told() -> None:
 def test_what_several_processes_count_is_added_up(tmp_path: Path) -> None:
     count = (
         "from connector.telemetry import *; m = build_metrics(); m.events_received.labels('1', 'x').inc(2);"
-        "m.hubspot_calls_left.labels('1', 'day').set(int(__import__('sys').argv[1]))"
+        "m.worker_seen.set(int(__import__('sys').argv[1]))"
     )
     show = (
         "from connector.telemetry import *; m = build_metrics(); m.events_received.labels('1', 'x').inc();"
@@ -79,7 +87,7 @@ def test_what_several_processes_count_is_added_up(tmp_path: Path) -> None:
         [sys.executable, "-W", "error", "-c", show], env=environment, check=True, capture_output=True, text=True
     ).stdout
     assert 'stagekeeper_events_received_total{portal="1",type="x"} 5.0' in text
-    assert 'stagekeeper_hubspot_calls_left{portal="1",window="day"} 4.0' in text
+    assert "stagekeeper_worker_seen_timestamp_seconds 9.0" in text
     assert "stagekeeper_inbox_pending 1.0" in text
 
 

@@ -1,0 +1,129 @@
+"""A Stagekeeper with five weeks behind it, beside two practice portals, its page served on a port of this machine.
+
+The clock stands still while a browser looks, so that what is shown is the same each time.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import sqlalchemy as sa
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from connector.config import Config, Limits
+from connector.rulebook.shipped import shipped_packs
+from connector.sandbox.people import move_in, story
+from connector.store.engine import writing
+from connector.store.tables import waiting
+from tests.pages import PORTALS, SERVER, app_beside
+from tests.practice import Practice, practice
+
+
+class _Quiet(WSGIRequestHandler):
+    """Writes no line for each request."""
+
+    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's own name
+        """Say nothing."""
+
+
+_DAYS = 36
+_ERROR = (
+    "invalid (400 VALIDATION_ERROR): PROPERTY_DOESNT_EXIST: the property sk_budget was deleted in HubSpot; make it "
+    "again with `stagekeeper setup`, then retry (correlation id 0f6b1c52-7d0e-4a51-9c37-2f1f2a9b7c11)"
+)
+_TROUBLE = (
+    "HubSpot portal 5353: unauthorised (401): the token was revoked; make a new one on the app's Auth page and set "
+    "`access_token`"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a browser is pointed at."""
+
+    address: str
+    the: Practice
+    people: tuple[str, ...]
+
+    def bury(self, *contacts: str) -> None:
+        """Make dead letters."""
+        services, portal = self.the.services, self.the.portal
+        services.inbox.look_at(portal, contacts, due=self.the.time.now)
+        these = (waiting.c.portal == portal, waiting.c.contact.in_(contacts))
+        dead = {"dead_at": self.the.time.now, "attempts": 8, "last_error": _ERROR}
+        with writing(services.engine) as connection:
+            connection.execute(sa.update(waiting).where(*these).values(dead))
+
+
+@contextmanager
+def ground(folder: Path) -> Iterator[Ground]:
+    """Let five weeks pass, then serve the page."""
+    candidate = folder / "candidate.yaml"
+    text = shipped_packs()["default"].read_text("utf-8")
+    candidate.write_text(text.replace("later: 180 days", "later: 60 days"), "utf-8")
+    more = f"    shadow: {candidate}\n    calendar: {{time_zone: Europe/Berlin}}"
+    with practice(folder, portals=PORTALS, worker=SERVER, more=more, time_zone="Europe/Berlin") as the:
+        people = _live(the)
+        with _served(the) as address:
+            made = Ground(address, the, people)
+            made.bury(*people[:2])
+            the.move(minutes=-18)
+            the.services.troubles.begin_trouble(PORTALS[1], code="unauthorised", text=_TROUBLE)
+            the.move(minutes=18)
+            the.services.inbox.look_at(the.portal, people[3:6], due=the.time.now - 9_000)
+            yield made
+
+
+def _live(the: Practice) -> tuple[str, ...]:
+    """Let people come, and things happen to them."""
+    dice = Random(7)
+    portal = the.sandbox.portal
+    people = move_in(portal, 24, 1)
+    steps = story(people, seed=3, clock=the.time)
+    for day in range(_DAYS):
+        for _ in range(2):
+            for _ in range(dice.randrange(3, 9) if day % 7 not in (5, 6) else 1):
+                step = next(steps)
+                the.sandbox.update_contact(step.contact, step.properties)
+            the.catch_up()
+            the.move(hours=7 + dice.randrange(4))
+        if day % 7 not in (5, 6):
+            people += move_in(portal, dice.randrange(1, 5), 100 + day)
+        if day % 9 == 4:
+            steps = story(people, seed=day, clock=the.time)
+        the.move(hours=24 - (the.time.now // 3_600_000 - 8) % 24)
+    for minute in range(30):
+        for _ in range(dice.choice((0, 1, 1, 2, 2, 3, 5, 8)) if minute < 29 else 4):
+            step = next(steps)
+            the.sandbox.update_contact(step.contact, step.properties)
+        the.deliver()
+        the.move(seconds=3)
+        the.work()
+        the.move(seconds=57 if minute < 29 else 9)
+    return people
+
+
+def _as_sold(config: Config) -> Config:
+    """Give the portals names and the limits that HubSpot sells; what has been called so far was under wide ones."""
+    limits = Limits(calls_per_10s=190, calls_per_day=650_000, reserve=0.1)
+    named = [
+        portal.model_copy(update={"name": name, "limits": limits})
+        for portal, name in zip(config.portals, ("Acme", "Acme Nordic"), strict=True)
+    ]
+    return config.model_copy(update={"portals": named})
+
+
+@contextmanager
+def _served(the: Practice) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, app_beside(the, _as_sold(the.config)), threaded=True, request_handler=_Quiet)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,110 @@
+"""Who held which contact when: written down by the database itself, so that nobody has to be believed.
+
+Every host has a user of its own; a trigger notes whenever a contact passes into hands, with whose they are.
+"""
+
+import bisect
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from tests.torture.witness import Seen
+
+_SETUP = """
+CREATE TABLE custody (id bigserial PRIMARY KEY, contact text, holder text, at double precision);
+CREATE FUNCTION note_custody() RETURNS trigger LANGUAGE plpgsql SECURITY INVOKER AS $$
+BEGIN
+  INSERT INTO custody (contact, holder, at) VALUES (
+    OLD.contact,
+    CASE WHEN TG_OP = 'UPDATE' AND NEW.claim IS NOT NULL THEN session_user END,
+    extract(epoch FROM clock_timestamp()));
+  RETURN NULL;
+END $$;
+CREATE TRIGGER note_taking AFTER UPDATE OF claim ON waiting FOR EACH ROW
+  WHEN (NEW.claim IS DISTINCT FROM OLD.claim) EXECUTE FUNCTION note_custody();
+CREATE TRIGGER note_settling AFTER DELETE ON waiting FOR EACH ROW EXECUTE FUNCTION note_custody();
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Passing:
+    """A contact passed to a holder, or out of anybody's hands (None)."""
+
+    at: float
+    holder: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Death:
+    """A holder was killed, or cut off from the database, at a moment."""
+
+    holder: str
+    at: float
+
+
+def keep_custody(url: str, holders: Iterable[str]) -> None:
+    """Make the users, and have the database note from now on."""
+    engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"), poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        for holder in holders:
+            connection.exec_driver_sql(f'CREATE ROLE "{holder}" SUPERUSER LOGIN')
+        connection.exec_driver_sql(_SETUP)
+
+
+def holder_now(url: str) -> str | None:
+    """Name one who has contacts in hand now."""
+    query = sa.text(
+        "SELECT holder FROM custody JOIN waiting USING (contact) WHERE claim IS NOT NULL AND holder IS NOT NULL "
+        "ORDER BY id DESC LIMIT 1"
+    )
+    engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"), poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        found: str | None = connection.scalar(query)
+    return found
+
+
+class Custody:
+    """What the database has noted."""
+
+    def __init__(self, url: str) -> None:
+        engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"), poolclass=sa.NullPool)
+        self._passings: Mapping[str, list[Passing]] = defaultdict(list)
+        with engine.connect() as connection:
+            rows = connection.execute(sa.text("SELECT contact, holder, at FROM custody ORDER BY id"))
+            for contact, holder, at in rows:
+                self._passings[contact].append(Passing(at=at, holder=holder))
+
+    def holders(self) -> Mapping[str, int]:
+        """Count how many contacts passed into whose hands."""
+        counts: dict[str, int] = defaultdict(int)
+        for passings in self._passings.values():
+            for one in passings:
+                if one.holder is not None:
+                    counts[one.holder] += 1
+        return dict(sorted(counts.items()))
+
+    def overlaps(self, seen: Iterable[Seen], names: Mapping[str, str]) -> list[str]:
+        """Find who wrote to a contact that was in other hands, or in nobody's."""
+        writes = [(names.get(call.host, call.host), contact, call.at) for call in seen for contact in call.contacts]
+        return [
+            f"{who} wrote to {contact} at {at:.3f}, while it was held by {holder}"
+            for who, contact, at in writes if contact in self._passings
+            if (holder := self._held_at(contact, at)) != who
+        ]  # fmt: skip
+
+    def takeovers(self, deaths: Iterable[Death]) -> Sequence[float]:
+        """Give for each contact that a dead one held how long it took until another held it, in seconds."""
+        waits = []
+        for death in deaths:
+            for passings in self._passings.values():
+                place = bisect.bisect_right(passings, death.at, key=lambda one: one.at)
+                if place and passings[place - 1].holder == death.holder and place < len(passings):
+                    waits.append(passings[place].at - death.at)
+        return waits
+
+    def _held_at(self, contact: str, moment: float) -> str | None:
+        passings = self._passings[contact]
+        place = bisect.bisect_right(passings, moment, key=lambda one: one.at)
+        return passings[place - 1].holder if place else None
