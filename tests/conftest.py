@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import pytest
 import structlog
@@ -11,6 +12,8 @@ from tests.databases import _no_connection_left_behind, _no_database_left_behind
 __all__ = ["_no_connection_left_behind", "_no_database_left_behind", "in_a_file"]
 
 collect_ignore = [] if is_postgres() else ["postgres"]
+if find_spec("selenium") is None:  # `make browser` installs it
+    collect_ignore.append("browser")
 
 
 @pytest.fixture(autouse=True)
