@@ -184,6 +184,7 @@ def test_check_says_so_when_the_portal_cannot_be_reached(tmp_path: Path, capsys:
 
 
 def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, Any]:
-    """Run the command; give its exit code and what it printed."""
+    """Run the command; give its exit code and what it printed, and nothing that was printed before."""
+    capsys.readouterr()
     code = cli.run(arguments)
     return code, capsys.readouterr()
