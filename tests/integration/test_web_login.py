@@ -60,6 +60,17 @@ def test_who_has_not_logged_in_sees_the_login_and_comes_back_to_where_they_were(
     assert browser.follow().status_code == 200
 
 
+def test_a_link_on_another_site_logs_nobody_out(pages: Pages) -> None:
+    """For such a link browsers keep back the cookie: a login shown then would set a new one over it."""
+    elsewhere = {"Sec-Fetch-Site": "cross-site"}
+    browser = pages.browser()
+    answer = browser.get("/funnel?days=7", **elsewhere)
+    assert (answer.status_code, answer.headers.getlist("Set-Cookie")) == (200, [])
+    assert 'content="0; url=/funnel?days=7"' in answer.text
+    assert browser.get("/funnel?days=7", **{"Sec-Fetch-Site": "same-origin"}).status_code == 401
+    assert pages.logged_in().get("/funnel?days=7", **elsewhere).status_code == 200
+
+
 @pytest.mark.parametrize(
     "token", ["", "wrong", OPS + "x", OPS[:-1], OPS.upper(), "\x00", "ü", "' OR 1=1 --", "x" * 9_000]
 )
