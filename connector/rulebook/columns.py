@@ -192,17 +192,21 @@ class Columns:
 
 
 class _Shelf:
-    """The columns of one object; most of its properties are empty in most rows, and cost nothing."""
+    """The columns of one object; those whose property is left out of a row cost nothing."""
 
     def __init__(self, columns: Sequence[_Column]) -> None:
         self._empty = [column.cell(None) for column in columns]
-        self._places = {column.name: (place, column.cells, column) for place, column in enumerate(columns)}
+        self._columns = [(column.name, column.cells, column) for column in columns]
+        self._places = {name: (place, cells, column) for place, (name, cells, column) in enumerate(self._columns)}
 
     def cells(self, properties: Properties) -> list[Cell]:
-        """Give the cell of each column for these properties."""
+        """Give the cell of each column for these properties, going through whichever are fewer."""
+        if len(properties) >= len(self._columns):
+            get = properties.get
+            return [known.get(value := get(name)) or column.cell(value) for name, known, column in self._columns]
         cells, places = self._empty.copy(), self._places
         for name, value in properties.items():
-            if value is not None and (known := places.get(name)) is not None:
-                place, remembered, column = known
-                cells[place] = remembered.get(value) or column.cell(value)
+            if value is not None and (found := places.get(name)) is not None:
+                place, known, column = found
+                cells[place] = known.get(value) or column.cell(value)
         return cells

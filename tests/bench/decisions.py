@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from connector.collecting import collect_seldom
 from connector.decision import NO_MEMORY, Decision, decide, decide_row
 from connector.moments import DAY, write_moment
 from connector.properties import CONTACT_PROPERTIES
@@ -71,6 +72,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--pack", default="default", choices=shipped_packs())
     given = parser.parse_args(arguments)
+    collect_seldom()  # as the command does
     outcome = measure(given.pack)
     if given.json:
         print(json.dumps({"seed": SEED, **asdict(outcome)}, indent=2))

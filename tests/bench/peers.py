@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from connector.collecting import collect_seldom
 from connector.decision import NO_MEMORY, decide_row
 from connector.rulebook.checking import load_pack_text
 from connector.rulebook.judging import Rulebook
@@ -70,6 +71,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
+    collect_seldom()  # as the command does
     rates, missing = measure()
     ours = rates[OURS]
     if given.json:
