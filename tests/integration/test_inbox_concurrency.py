@@ -1,11 +1,7 @@
 """With many at work at once, and some of them killed, no event is lost and no contact is in two hands."""
 
 import random
-import signal
-import subprocess
-import sys
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,14 +16,7 @@ from connector.store.engine import open_database, reading
 from connector.store.tables import events, waiting
 from connector.store.together import Together
 from tests.inboxes import event
-from tests.integration import inbox_crew
-
-
-def left(engine: sa.Engine) -> int:
-    with reading(engine) as connection:
-        unplaced = sa.select(sa.func.count()).select_from(events).where(events.c.placed == 0)
-        waits = sa.select(sa.func.count()).select_from(waiting)
-        return sum(connection.scalar(query) or 0 for query in (unplaced, waits))
+from tests.integration.deaths import left, let_die
 
 
 def test_threads_that_accept_and_work_off_settle_every_contact(engine: sa.Engine) -> None:
@@ -75,34 +64,7 @@ def test_threads_that_accept_and_work_off_settle_every_contact(engine: sa.Engine
 def test_processes_that_post_work_and_are_killed_lose_nothing_and_never_share_a_contact(
     url: str, engine: sa.Engine, tmp_path: Path
 ) -> None:
-    logs = {role: tmp_path / f"{role}.log" for role in ("work", "post")}
-    chance = random.Random(7)
-
-    def start(role: str, seed: int) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "tests.integration.inbox_crew", role, url, str(logs[role]), str(seed)]
-        return subprocess.Popen(command)
-
-    posters = [start("post", seed) for seed in range(2)]
-    workers = [start("work", 100 + seed) for seed in range(2)]
-    seed = 200
-    while any(poster.poll() is None for poster in posters):
-        # A real kill -9 at a random moment: there is nothing to wait on but time.
-        threading.Event().wait(0.3 + chance.random() * 0.4)
-        victim = chance.randrange(len(workers))
-        workers[victim].send_signal(signal.SIGKILL)
-        workers[victim].wait()
-        seed += 1
-        workers[victim] = start("work", seed)
-    until = time.monotonic() + 60
-    while left(engine) and time.monotonic() < until:
-        threading.Event().wait(0.1)
-    for worker in workers:
-        worker.kill()
-        worker.wait()
-    assert [poster.returncode for poster in posters] == [0, 0]
-    assert left(engine) == 0
-    _check_settled_after_posted(logs)
-    _check_never_in_two_hands(logs["work"])
+    let_die(url, engine, tmp_path, posters=2, workers=2, seed=7, every_s=(0.3, 0.7))
 
 
 def test_concurrent_requests_with_the_same_events_store_and_count_each_once(engine: sa.Engine) -> None:
@@ -145,36 +107,6 @@ def test_two_that_place_at_the_same_time_let_each_contact_wait_and_place_each_ev
     assert generations == [1] * 1_000
     for engine in engines:
         engine.dispose()
-
-
-def _check_settled_after_posted(logs: dict[str, Path]) -> None:
-    posted: dict[str, int] = {}
-    looked: dict[str, int] = {}
-    for line in logs["post"].read_text().splitlines():
-        _, contact, at = line.split()
-        posted[contact] = max(posted.get(contact, 0), int(at))
-    for line in logs["work"].read_text().splitlines():
-        if line.startswith("held ") and line.count(" ") == 3:
-            _, contact, _, ended = line.split()
-            looked[contact] = max(looked.get(contact, 0), int(ended))
-    # Posted is written down a moment after it is durable, so the look may come within that moment.
-    assert len(posted) == inbox_crew.CONTACTS
-    assert {c for c, at in posted.items() if looked.get(c, 0) < at - 500_000_000} == set()
-
-
-def _check_never_in_two_hands(log: Path) -> None:
-    spans: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    for line in log.read_text().splitlines():
-        if line.startswith("held ") and line.count(" ") == 3:
-            _, contact, began, ended = line.split()
-            spans[contact].append((int(began), int(ended)))
-    overlaps = [
-        (contact, one, other)
-        for contact, found in spans.items()
-        for one, other in zip(sorted(found), sorted(found)[1:], strict=False)
-        if other[0] < one[1]
-    ]
-    assert overlaps == []
 
 
 def test_requests_that_come_together_share_a_transaction_and_each_gets_its_own_answer() -> None:

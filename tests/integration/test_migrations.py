@@ -1,7 +1,6 @@
 """The database is opened durable, brought up to date once by however many start together, and refused when newer."""
 
 import sqlite3
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -13,7 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from connector.errors import DatabaseNewer, DatabaseUnavailable
+from connector.errors import DatabaseUnavailable
 from connector.store.engine import open_database, reading, storing, without_fsync, writing
 from connector.store.tables import metadata, portals
 
@@ -54,21 +53,6 @@ def test_opening_again_changes_nothing(url: str, engine: sa.Engine) -> None:
     with reading(again) as connection:
         assert connection.scalars(sa.select(portals.c.portal)).all() == [1]
     again.dispose()
-
-
-def test_many_processes_can_start_on_a_new_file_together(url: str) -> None:
-    code = f"from connector.store.engine import open_database; open_database({url!r})"
-    processes = [
-        subprocess.Popen([sys.executable, "-W", "error", "-c", code], stderr=subprocess.PIPE) for _ in range(6)
-    ]
-    assert [(process.communicate(timeout=60)[1], process.returncode) for process in processes] == [(b"", 0)] * 6
-
-
-def test_a_database_of_a_newer_release_is_refused(url: str, engine: sa.Engine) -> None:
-    with writing(engine) as connection:
-        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(DatabaseNewer, match=r"'9999'.*install the newer release or restore a backup"):
-        open_database(url)
 
 
 def test_the_engine_is_durable_and_waits_for_other_writers(engine: sa.Engine) -> None:

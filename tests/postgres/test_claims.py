@@ -1,9 +1,5 @@
 """Workers on many machines: a claim is one statement, waits for nobody, and is leased by the database's clock."""
 
-import random
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,7 +15,7 @@ from connector.store.engine import clock_of, open_database, writing
 from connector.store.tables import waiting
 from tests.databases import database_url
 from tests.inboxes import LEASE, PORTAL, Hands, accept, claim, named, row
-from tests.integration.test_inbox_concurrency import _check_never_in_two_hands, _check_settled_after_posted, left
+from tests.integration.deaths import let_die
 
 
 @pytest.fixture
@@ -103,34 +99,7 @@ def test_many_that_claim_at_once_share_out_the_contacts(url: str, engine: sa.Eng
 def test_two_workers_never_hold_one_contact_and_nothing_is_lost_however_many_are_killed(
     url: str, engine: sa.Engine, tmp_path: Path
 ) -> None:
-    logs = {role: tmp_path / f"{role}.log" for role in ("work", "post")}
-    chance = random.Random(11)
-
-    def start(role: str, seed: int) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "tests.integration.inbox_crew", role, url, str(logs[role]), str(seed)]
-        return subprocess.Popen(command)
-
-    posters = [start("post", seed) for seed in range(3)]
-    workers = [start("work", 100 + seed) for seed in range(6)]
-    seed = 200
-    while any(poster.poll() is None for poster in posters):
-        # A real kill -9 at a random moment: there is nothing to wait on but time.
-        threading.Event().wait(0.2 + chance.random() * 0.3)
-        victim = chance.randrange(len(workers))
-        workers[victim].send_signal(signal.SIGKILL)
-        workers[victim].wait()
-        seed += 1
-        workers[victim] = start("work", seed)
-    until = time.monotonic() + 60
-    while left(engine) and time.monotonic() < until:
-        threading.Event().wait(0.1)
-    for worker in workers:
-        worker.kill()
-        worker.wait()
-    assert [poster.returncode for poster in posters] == [0, 0, 0]
-    assert left(engine) == 0
-    _check_settled_after_posted(logs)
-    _check_never_in_two_hands(logs["work"])
+    let_die(url, engine, tmp_path, posters=3, workers=6, seed=11, every_s=(0.2, 0.5))
 
 
 # The clock

@@ -1,7 +1,5 @@
-"""PostgreSQL is brought up to date once by however many start together, and refused when it is newer."""
+"""The tables in PostgreSQL are those of the code, however the database came to them."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +8,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from connector.errors import DatabaseNewer, DatabaseUnavailable
+from connector.errors import DatabaseUnavailable
 from connector.events import Event
 from connector.inbox import Failure, Inbox
 from connector.store.engine import check_writing, open_database, reading, writing
@@ -64,21 +62,6 @@ def _of_a_part(text: str) -> str:
     if " ON public.records " not in text:
         return text
     return text.replace(" ON public.records ", " ON ONLY public.records ").replace("(id)", "(id, decided_at)")
-
-
-def test_many_processes_can_start_on_a_new_database_together(url: str) -> None:
-    code = f"from connector.store.engine import open_database; open_database({url!r})"
-    processes = [
-        subprocess.Popen([sys.executable, "-W", "error", "-c", code], stderr=subprocess.PIPE) for _ in range(5)
-    ]
-    assert [(process.communicate(timeout=60)[1], process.returncode) for process in processes] == [(b"", 0)] * 5
-
-
-def test_a_database_of_a_newer_release_is_refused(url: str, engine: sa.Engine) -> None:
-    with writing(engine) as connection:
-        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(DatabaseNewer, match=r"'9999'.*install the newer release or restore a backup"):
-        open_database(url)
 
 
 def test_a_session_is_as_durable_and_as_patient_as_is_promised_whatever_the_server_says(engine: sa.Engine) -> None:
