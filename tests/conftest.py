@@ -1,13 +1,16 @@
-"""What holds for every test: nothing of it is left in a PostgreSQL server, when there is one."""
+"""What holds for every test: nothing of it stays in a PostgreSQL server. And a new database, with which many begin."""
 
 import logging
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 import structlog
 
-from tests.databases import _no_connection_left_behind, _no_database_left_behind, in_a_file, is_postgres
+from connector.store.engine import open_database
+from tests.databases import _no_connection_left_behind, _no_database_left_behind, database_url, in_a_file, is_postgres
 
 __all__ = ["_no_connection_left_behind", "_no_database_left_behind", "in_a_file"]
 
@@ -24,3 +27,15 @@ def _logging_as_before() -> Iterator[None]:
     yield
     structlog.reset_defaults()
     root.handlers[:], root.level = handlers, level
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return database_url(tmp_path / "stagekeeper.db")
+
+
+@pytest.fixture
+def engine(url: str) -> Iterator[sa.Engine]:
+    engine = open_database(url)
+    yield engine
+    engine.dispose()

@@ -15,7 +15,7 @@ from connector.hubspot.failure import HubSpotError
 from connector.store.grants import Grants
 from connector.web.admission import Visitor
 from connector.web.installing import Installable, NotInstalled, client_id_in, install, installables, state_for
-from connector.web.layout import Page, Site, render, render_message
+from connector.web.layout import Page, Site, render, render_message, send_on
 from connector.web.signin import login_form
 
 CALLBACK = "page.connected"
@@ -60,7 +60,8 @@ def _add(blueprint: flask.Blueprint, site: Site) -> None:
     def back() -> flask.typing.ResponseReturnValue:
         fields = {name: flask.request.args.get(name, "")[:_LONGEST] for name in ("code", "state", "error")}
         if _AGAIN not in flask.request.args:
-            return _sent_on(fields)
+            kept = {name: value for name, value in fields.items() if value}
+            return send_on(f"{_PATH}?{urlencode({**kept, _AGAIN: '1'})}")
         if not flask.g.visitor.may_look:
             return login_form("/connect", 401, "Log in, then begin again: nothing was connected.")
         try:
@@ -87,13 +88,6 @@ def _come_back(site: Site, visitor: Visitor, fields: dict[str, str]) -> flask.ty
                            "HubSpot sent no code back. Begin again."))  # fmt: skip
     portal = install(site, _chosen(site, client_id), fields["code"])
     return flask.redirect(flask.url_for("page.connect", portal=portal), 303)
-
-
-def _sent_on(fields: dict[str, str]) -> flask.Response:
-    """Send a browser that comes from HubSpot on to the same address, from our own page; its cookie is left alone."""
-    flask.g.visitor = Visitor(role=None, session=None)
-    kept = {name: value for name, value in fields.items() if value}
-    return render("sent_on.html", address=f"{_PATH}?{urlencode({**kept, _AGAIN: '1'})}")
 
 
 def _acting() -> Visitor:

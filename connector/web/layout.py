@@ -105,6 +105,15 @@ def render(template: str, status: int = 200, **values: object) -> flask.Response
     return secured(flask.Response(text, status=status, content_type="text/html; charset=utf-8"))
 
 
+def send_on(address: str) -> flask.Response:
+    """Let our own page ask for an address, with the cookie that a browser keeps back when another site leads to us.
+
+    No cookie is set meanwhile: it would replace the one that was kept back.
+    """
+    flask.g.visitor = Visitor(role=None, session=None)
+    return render("sent_on.html", address=address)
+
+
 def render_message(status: int, title: str, text: str) -> flask.Response:
     """Say in plain words what is the matter."""
     return render("message.html", status, title=title, text=text)

@@ -22,7 +22,7 @@ from connector.web import connect, contact, funnel, now, rules, trouble
 from connector.web.admission import Admission, Visitor, came_safely, cookie_name
 from connector.web.asking import Asking
 from connector.web.forms import own_path
-from connector.web.layout import Page, Site, masked, render, render_message, secured, span
+from connector.web.layout import Page, Site, masked, render_message, secured, send_on, span
 from connector.web.signin import CHALLENGE, add_signin, login_form
 from connector.web.stands import Stand, mark_of
 from connector.web.zones import Zones
@@ -101,7 +101,7 @@ def _admit(admission: Admission) -> flask.typing.ResponseReturnValue | None:
     if flask.request.endpoint in _FOR_ALL:
         return None
     if not visitor.may_look:
-        return _send_on() if _is_led_here() else login_form(_back(), 401)
+        return send_on(_back()) if _is_led_here() else login_form(_back(), 401)
     is_deed = flask.request.method not in ("GET", "HEAD") and flask.request.endpoint not in _NO_DEED
     if is_deed and not visitor.may_act:
         raise Forbidden("You may look, but not act. Log in with the ops token to act; nothing was changed.")
@@ -113,12 +113,6 @@ def _is_led_here() -> bool:
     asked = flask.request
     is_link = asked.method == "GET" and asked.headers.get("Sec-Fetch-Site") == "cross-site"
     return is_link and cookie_name(asked) not in asked.cookies
-
-
-def _send_on() -> flask.Response:
-    """Let our own page ask for the same address, with the cookie; no new one is set over it meanwhile."""
-    flask.g.visitor = Visitor(role=None, session=None)
-    return render("sent_on.html", address=_back())
 
 
 def _back() -> str:

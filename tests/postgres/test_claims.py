@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,21 +12,8 @@ from connector.moments import MINUTE, system_clock
 from connector.store.clock import DatabaseClock
 from connector.store.engine import clock_of, open_database, writing
 from connector.store.tables import waiting
-from tests.databases import database_url
 from tests.inboxes import LEASE, PORTAL, Hands, accept, claim, named, row
 from tests.integration.deaths import let_die
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return database_url(tmp_path / "claims")
-
-
-@pytest.fixture
-def engine(url: str) -> Iterator[sa.Engine]:
-    engine = open_database(url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The tables in PostgreSQL are those of the code, however the database came to them."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,13 +22,6 @@ SETTINGS = ("synchronous_commit", "plan_cache_mode", "jit", "lock_timeout", "idl
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     return empty_url(tmp_path / "empty")
-
-
-@pytest.fixture
-def engine(url: str) -> Iterator[sa.Engine]:
-    engine = open_database(url)
-    yield engine
-    engine.dispose()
 
 
 def is_ours(name: str | None, kind: str, _parents: object) -> bool:
