@@ -28,7 +28,8 @@ __all__ = ["Accepted", "Claim", "Failure", "Inbox", "Waiting", "next_try_at", "r
 LAST_ATTEMPT = 8
 """After so many attempts a contact is a dead letter."""
 
-_SUSPECT_AFTER = 3  # leases that ran out: the contact may be what kills the worker, and is claimed with few others
+_SUSPECTS = 100
+"""So many at most are claimed together after their worker died three times, a tenth of that after each further time."""
 _SHORTEST_WAIT = 10  # what is due now is in the hands of whoever is just taking it
 _FIRST_DELAY = 5 * SECOND
 _LONGEST_DELAY = 6 * HOUR
@@ -206,9 +207,10 @@ class Inbox(WaitingList):
         marks = {"claim": token, "claimed_until": until}
         rows = take(connection, portal, marks=marks, now=now, limit=limit, only=only)
         exhausted = [row for row in rows if row.claim and row.attempts >= self._last_attempt]
-        kept = _few_of_suspects([row for row in rows if row not in exhausted])
+        kept = self._apart([row for row in rows if row not in exhausted])
         if len(kept) < len(rows):
-            put_back(connection, portal, [row for row in rows if row not in kept])
+            of_claim = {row.contact for row in kept}
+            put_back(connection, portal, [row for row in rows if row.contact not in of_claim])
         if exhausted:
             self._bury(connection, portal, [row.contact for row in exhausted], now=now)
         if not kept:
@@ -219,6 +221,22 @@ class Inbox(WaitingList):
         )
         self._served(connection, portal, now)
         return Claim(token=token, portal=portal, contacts=held, taken_at=now, until=until)
+
+    def _apart(self, rows: Sequence[sa.Row[Any]]) -> Sequence[sa.Row[Any]]:
+        """Keep those of whom one may be what kills workers apart from the others, in groups that shrink each time.
+
+        So whoever kills them is alone before the last attempt, and the innocent are done long before.
+        """
+        for row in rows:
+            most = self._most_together(row.attempts) if row.claim else len(rows)
+            if most < len(rows):
+                return [one for one in rows if one.claim and one.attempts == row.attempts][:most]
+        return rows
+
+    def _most_together(self, deaths: int) -> int:
+        """Say among how many a contact may be claimed whose worker died so often."""
+        left = self._last_attempt - deaths
+        return max(int(min(_SUSPECTS * 10.0 ** (3 - deaths), 10.0 ** (left - 2))), 1)
 
     def _bury(self, connection: sa.Connection, portal: int, contacts: Collection[str], *, now: int) -> None:
         error = f"claimed {self._last_attempt} times, its worker never came back; see the worker's log, then retry"
@@ -286,14 +304,6 @@ class Inbox(WaitingList):
 
 _FREE: Mapping[str, None] = MappingProxyType({"claim": None, "claimed_until": None})
 _FRESH: Mapping[str, int | None] = MappingProxyType({**_FREE, "attempts": 0, "last_error": None})
-
-
-def _few_of_suspects(rows: Sequence[sa.Row[Any]]) -> Sequence[sa.Row[Any]]:
-    """Let those whose worker died too often be alone, or be few; all when there are none of them."""
-    suspects = [row for row in rows if row.claim and row.attempts >= _SUSPECT_AFTER]
-    # A tenth of them; alone is who was among few when a worker died once more.
-    few = len(suspects) // 10 if all(row.attempts == _SUSPECT_AFTER for row in suspects) else 1
-    return suspects[: max(few, 1)] or rows
 
 
 def _held(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:

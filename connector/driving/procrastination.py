@@ -38,6 +38,13 @@ _JOBS, _THREADS = 64, 16
 """How many jobs one worker holds, most of which wait for more to gather, and how many of them work at a time."""
 _AGAIN = RetryStrategy(exponential_wait=2, max_attempts=5)
 _LEAVE_S, _ANEW_S, _ROUND_S = 1.0, 1.0, 0.5
+_TELL_OF_NEXT = """
+    SELECT pg_notify(
+      'procrastinate_queue_v1#' || queue_name, json_build_object('type', 'job_inserted', 'job_id', id)::text)
+    FROM procrastinate_jobs
+    WHERE lock = %(lock)s AND status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now())
+    LIMIT 1
+"""
 _FIRST = 10
 _log = structlog.get_logger()
 T = TypeVar("T")
@@ -129,22 +136,24 @@ class Jobs(JobManager):
     ) -> None:  # fmt: skip
         """Let a job wait again, or let it go when the like waits already."""
         try:
-            await self._settle(super().retry_job(job, retry_at, priority, queue, lock))
+            await self._settle(super().retry_job(job, retry_at, priority, queue, lock), job)
         except UniqueViolation:
             await self.finish_job(job, Status.FAILED, delete_job=True)
 
     async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
         """Say how a job ended."""
-        await self._settle(super().finish_job(job, status, delete_job))
+        await self._settle(super().finish_job(job, status, delete_job), job)
 
     async def update_heartbeat(self, worker_id: int) -> None:
         """Show that this worker lives, and note that the database does."""
         await super().update_heartbeat(worker_id)
         self._answered()
 
-    async def _settle(self, settling: Awaitable[None]) -> None:
+    async def _settle(self, settling: Awaitable[None], job: Job) -> None:
+        """Settle a job, and have workers look for the one that waited for its lock: they were told of it too early."""
         try:
             await settling
+            await self.connector.execute_query_async(_TELL_OF_NEXT, lock=job.lock)
         except UniqueViolation:
             raise
         except ConnectorException as error:

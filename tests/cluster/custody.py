@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from tests.torture.witness import Seen
 
 _SETUP = """
-CREATE TABLE custody (id bigserial PRIMARY KEY, contact text, holder text, at double precision);
+CREATE TABLE custody (id bigserial PRIMARY KEY, contact text, holder text, at double precision,
+  within xid8 DEFAULT pg_current_xact_id());
 CREATE FUNCTION note_custody() RETURNS trigger LANGUAGE plpgsql SECURITY INVOKER AS $$
 BEGIN
   INSERT INTO custody (contact, holder, at) VALUES (
@@ -72,7 +73,9 @@ class Custody:
         engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"), poolclass=sa.NullPool)
         self._passings: Mapping[str, list[Passing]] = defaultdict(list)
         with engine.connect() as connection:
-            rows = connection.execute(sa.text("SELECT contact, holder, at FROM custody ORDER BY id"))
+            # What a transaction took and put back, nobody ever held.
+            last = "SELECT DISTINCT ON (contact, within) * FROM custody ORDER BY contact, within, id DESC"
+            rows = connection.execute(sa.text(f"SELECT contact, holder, at FROM ({last}) AS passed ORDER BY id"))  # noqa: S608
             for contact, holder, at in rows:
                 self._passings[contact].append(Passing(at=at, holder=holder))
 
@@ -94,15 +97,15 @@ class Custody:
             if (holder := self._held_at(contact, at)) != who
         ]  # fmt: skip
 
-    def takeovers(self, deaths: Iterable[Death]) -> Sequence[float]:
-        """Give for each contact that a dead one held how long it took until another held it, in seconds."""
-        waits = []
+    def takeovers(self, deaths: Iterable[Death]) -> Iterable[Sequence[float]]:
+        """Give for each death, and each contact held then, how long it took until another held it, in seconds."""
         for death in deaths:
+            waits = []
             for passings in self._passings.values():
                 place = bisect.bisect_right(passings, death.at, key=lambda one: one.at)
                 if place and passings[place - 1].holder == death.holder and place < len(passings):
                     waits.append(passings[place].at - death.at)
-        return waits
+            yield waits
 
     def _held_at(self, contact: str, moment: float) -> str | None:
         passings = self._passings[contact]

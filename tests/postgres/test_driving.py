@@ -82,6 +82,17 @@ class Failing(Deaf):
         return super().work_turn(portal, at_more=at_more)
 
 
+class Restless(Deaf):
+    """One that always has more to do, and does it in no time."""
+
+    looks = 0
+
+    def work_turn(self, portal: int, *, at_more: Callable[[], None]) -> Turn:  # noqa: ARG002
+        """Look again at once."""
+        self.looks += 1
+        return Turn(is_full=True, again_in_ms=0)
+
+
 @contextmanager
 def at_work(*workers: Worker) -> Iterator[None]:
     threads = [threading.Thread(target=worker.run) for worker in workers]
@@ -160,6 +171,14 @@ def test_a_look_that_failed_is_taken_again(services: Services, sandboxes: list[S
         ringing(services).accept(events_of(4242, [contact]), settle_ms=0)
         wait_until(lambda: are_leads(sandboxes[0], [contact]), what="the second look")
     assert [line["event"] for line in logs if line["log_level"] == "error"] == ["job.failed"]
+
+
+def test_a_job_that_waited_for_the_one_before_it_begins_at_its_end(services: Services) -> None:
+    """Procrastinate tells of a job when it comes, and then looks every five seconds: that would be a minute here."""
+    worker = Restless(services)
+    JobQueue(services.engine).wake(4242)
+    with at_work(worker):
+        wait_until(lambda: worker.looks >= 48, seconds=20, what="a dozen jobs, one behind the other")
 
 
 def test_a_dead_workers_job_does_not_block_the_one_behind_it(services: Services, sandboxes: list[Sandbox]) -> None:
