@@ -70,6 +70,7 @@ class Metrics:
     reconciled_contacts: Counter
     rules_reloads: Counter
     worker_seen: Gauge
+    workers_died: Counter
 
     def calls_made(self) -> int:
         """Count the calls to HubSpot that this process has made."""
@@ -115,6 +116,7 @@ def build_metrics() -> Metrics:
         rules_reloads=counter("rules_reloads", "Reloads of the rules, by each process that was asked to", "outcome"),
         erasures=counter("erasures", "People erased from Stagekeeper's own tables", "portal", "reason"),
         worker_seen=latest("worker_seen_timestamp_seconds", "When a worker last looked into the inbox"),
+        workers_died=counter("workers_died", "Workers that fell silent without a goodbye, on PostgreSQL"),
     )
 
 

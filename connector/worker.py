@@ -8,13 +8,14 @@ next one goes on. Told to stop, it gives its claims back within ten seconds, so 
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
 import structlog
 
 from connector.absence import Absence
+from connector.daybook import DayCounter
 from connector.driving.choice import driver_for
 from connector.driving.driver import Turn
 from connector.errors import ClaimLost, DatabaseUnavailable, Stopped
@@ -71,6 +72,9 @@ class Worker:
         )
         self._tidied_at = 0
         self._pruner = Pruner(services.engine, keep_ms=services.config.worker.keep_records)
+        self._day_counter = DayCounter(
+            services.engine, {one.id: one.calendar.time_zone for one in services.config.portals}
+        )
         start_at_zero(services.metrics, {one.id: {*one.pack.written(), *WRITTEN} for one in services.portals.values()})
         self.absence = Absence(services.clock)
         self.reconciler = Reconciler(
@@ -153,6 +157,11 @@ class Worker:
         """Note that the database answers."""
         self.absence.end()
 
+    def tell_died(self, workers: Sequence[int], *, silent_for_s: float) -> None:
+        """Tell that other workers have fallen silent."""
+        self._services.metrics.workers_died.inc(len(workers))
+        _log.error("worker.died", workers=workers, silent_for_s=silent_for_s)
+
     def packs(self) -> list[Pack]:
         """Give what it decides by at present."""
         return [one.pack for one in self._services.portals.values()]
@@ -168,9 +177,12 @@ class Worker:
     def tidy(self) -> int:
         """Delete some events that are old and judged, and some old records, once an hour until none is left.
 
-        Each call is a small step; gives how many were looked at, 0 when there is nothing more to do for now.
+        Each call is a small step; gives how many were looked at, 0 when there is nothing more to do for now. The book
+        of days is kept up beside it.
         """
         now = self._services.clock()
+        if counted := self._day_counter.step(now):
+            return counted
         if now - self._tidied_at < HOUR:
             return 0
         end_fights(self._services.engine, now)

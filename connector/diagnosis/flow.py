@@ -10,6 +10,8 @@ import sqlalchemy as sa
 
 from connector.config import Worker
 from connector.diagnosis.check import Check, broken, ok, roughly, warning
+from connector.driving.choice import is_driven_by_jobs
+from connector.driving.queue import living_workers
 from connector.moments import DAY, MINUTE, write_moment
 from connector.portals import Portals
 from connector.store.engine import reading
@@ -92,8 +94,11 @@ class Flow:
             since = self._overdue_since(connection, ids)
             held = connection.scalar(sa.select(sa.func.count()).where(waiting.c.claimed_until > self.now)) or 0
             last = connection.scalar(sa.select(sa.func.max(records.c.decided_at))) or 0
+            living = living_workers(connection) if is_driven_by_jobs(self.engine, self.worker.driver) else None
         ago = roughly(max(self.now - last, 0))
         decided = f"the last decision was {ago} ago" if last else "nothing was ever decided"
+        if living is not None:
+            decided += f", {living} worker{'' if living == 1 else 's'} alive"
         overdue = self.now - since if since is not None else 0
         if overdue <= _LONG + self.worker.settle:
             yield ok("workers", f"nothing is left lying; {decided}")

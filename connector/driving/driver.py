@@ -5,7 +5,7 @@ lose a wake-up, be late or call twice: the inbox's leases and fencing numbers ke
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -69,6 +69,10 @@ class Duties(Protocol):
 
     def be_answered(self) -> None:
         """Note that the database answers."""
+        ...
+
+    def tell_died(self, workers: Sequence[int], *, silent_for_s: float) -> None:
+        """Tell that other workers have fallen silent; what they held passes on when its lease runs out."""
         ...
 
 

@@ -25,12 +25,11 @@ from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager
 
 from connector.driving.driver import Duties, Turn
-from connector.driving.queue import DRAIN, QUEUE, RECONCILE, JobQueue
+from connector.driving.queue import DEAD_AFTER_S, DRAIN, QUEUE, RECONCILE, JobQueue
 from connector.errors import DatabaseUnavailable
 from connector.store.postgres import session_arguments
 
 SWEPT_EVERY_S = 5
-DEAD_AFTER_S = 5.0
 _HEARTBEAT_S = 1.0
 _CLAIMS_OF_A_JOB = 4
 """Then it goes to the end of the queue, behind the other portals' jobs."""
@@ -84,7 +83,7 @@ class ProcrastinateDriver:
         self._loop, self._leaving = asyncio.get_running_loop(), asyncio.Event()
         connector = PsycopgConnector(min_size=1, max_size=4, kwargs=self._session, configure=_without_fsync)
         app = App(connector=connector)
-        app.job_manager = Jobs(connector, answered=duties.be_answered, cannot_go_on=self._leaving.set)
+        app.job_manager = Jobs(connector, duties, cannot_go_on=self._leaving.set)
         _Tasks(duties, self._queue, app, self._leaving).register()
         if duties.stopping.is_set():  # before there was a loop to be told
             return
@@ -123,11 +122,9 @@ async def _without_fsync(connection: psycopg.AsyncConnection[Any]) -> None:
 class Jobs(JobManager):
     """Procrastinate's jobs, with what it leaves to its users: see the head of this module."""
 
-    def __init__(
-        self, connector: PsycopgConnector, *, answered: Callable[[], None], cannot_go_on: Callable[[], None]
-    ) -> None:
+    def __init__(self, connector: PsycopgConnector, duties: Duties, *, cannot_go_on: Callable[[], None]) -> None:
         super().__init__(connector)
-        self._answered = answered
+        self._duties = duties
         self._cannot_go_on = cannot_go_on
 
     async def retry_job(
@@ -147,7 +144,14 @@ class Jobs(JobManager):
     async def update_heartbeat(self, worker_id: int) -> None:
         """Show that this worker lives, and note that the database does."""
         await super().update_heartbeat(worker_id)
-        self._answered()
+        self._duties.be_answered()
+
+    async def prune_stalled_workers(self, seconds_since_heartbeat: float) -> list[int]:
+        """Forget workers that have fallen silent, once each among all that look, and tell of them."""
+        died = await super().prune_stalled_workers(seconds_since_heartbeat)
+        if died:
+            self._duties.tell_died(died, silent_for_s=seconds_since_heartbeat)
+        return died
 
     async def _settle(self, settling: Awaitable[None], job: Job) -> None:
         """Settle a job, and have workers look for the one that waited for its lock: they were told of it too early."""
@@ -220,8 +224,7 @@ class _Tasks:
             for job in await jobs.get_stalled_jobs(queue=QUEUE, seconds_since_heartbeat=DEAD_AFTER_S):
                 _log.warning("job.taken_back", job=job.task_name, **job.task_kwargs)
                 await jobs.retry_job(job)
-            if died := await jobs.prune_stalled_workers(DEAD_AFTER_S):
-                _log.error("worker.died", workers=died, silent_for_s=DEAD_AFTER_S)
+            await jobs.prune_stalled_workers(DEAD_AFTER_S)
             for portal in await in_thread(self._duties.look_around):
                 await in_thread(self._queue.wake, portal)
             for portal in await in_thread(self._duties.due_to_reconcile):

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 QUEUE = "stagekeeper"
 DRAIN, RECONCILE = "stagekeeper.drain", "stagekeeper.reconcile"
+DEAD_AFTER_S = 5.0
+"""A worker that has been silent for so long is taken for dead; it shows life every second."""
 _WAITS = sa.text(
     "SELECT EXISTS (SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = :lock AND status = 'todo'), "
     "set_config('synchronous_commit', 'off', true)"
@@ -56,6 +58,14 @@ class JobQueue:
                 raise
             except ConnectorException as error:
                 raise DatabaseUnavailable(f"database: {error.__cause__ or error}; no job could be put there") from error
+
+
+def living_workers(connection: sa.Connection) -> int:
+    """Count the workers whose heart beats, on whatever machine."""
+    beats = sa.text(
+        "SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > now() - make_interval(secs => :dead_after)"
+    )
+    return connection.scalar(beats, {"dead_after": DEAD_AFTER_S}) or 0
 
 
 @functools.cache

@@ -5,12 +5,11 @@ The small one has a thousand contacts with as much about each as the full one, s
 
 import os
 import random
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -40,23 +39,10 @@ WEBHOOK, CLAIM = "a webhook of 100 events", "a claim of 100, taken and finished"
 WHOLE_CLAIM = "a claim of 100 with all it reads and records"
 KNOWN = "what is known of a contact (explain)"
 AT_ONCE = 100
-FEW = 1_000
 ACTIVE = 3_000
 """So many contacts are at work, by chance from all over the store, and in memory as in a system that runs."""
 SETTLE = 2 * SECOND
 LOOKUPS = 5
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Compared:
-    """A kind of work in a small and in a full store: medians in milliseconds, and their ratios."""
-
-    cpu_small: float
-    cpu_full: float
-    cpu_ratio: float
-    wall_small: float
-    wall_full: float
-    wall_ratio: float
 
 
 class Store:
@@ -144,11 +130,6 @@ def take_turns(stores: Mapping[Store, int], *, rounds: int) -> None:
         for store in list(stores)[:: 1 if turn % 2 else -1]:
             asked = [contact_id(number) for number in chance.sample(active[store], 3 * AT_ONCE)]
             work(store, asked, people, turn)
-
-
-def compare(small: Store, full: Store) -> dict[str, Compared]:
-    """Compare what the same work took in both."""
-    return {name: _compared(took, full.took[name]) for name, took in small.took.items()}
 
 
 def warm_up(store: Store, ids: Sequence[str], people: Sequence[Snapshot]) -> None:
@@ -266,12 +247,3 @@ LOOKS: Mapping[str, Callable[[Store, str], object]] = {
 
 
 PERSONAL = tuple(LOOKS.values())[:3]
-
-
-def _compared(small: list[tuple[float, float]], full: list[tuple[float, float]]) -> Compared:
-    cpu = [1_000 * statistics.median(took[0] for took in found) for found in (small, full)]
-    wall = [1_000 * statistics.median(took[1] for took in found) for found in (small, full)]
-    return Compared(
-        cpu_small=round(cpu[0], 3), cpu_full=round(cpu[1], 3), cpu_ratio=round(cpu[1] / cpu[0], 2),
-        wall_small=round(wall[0], 3), wall_full=round(wall[1], 3), wall_ratio=round(wall[1] / wall[0], 2),
-    )  # fmt: skip

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 import structlog
 
 from connector.config import load_config
+from connector.diagnosis.flow import Flow
 from connector.driving.bell import Bell
 from connector.driving.driver import Turn
 from connector.driving.procrastination import ProcrastinateDriver
@@ -196,7 +197,19 @@ def test_a_dead_workers_job_does_not_block_the_one_behind_it(services: Services,
     with structlog.testing.capture_logs() as logs, at_work(Worker(services)):
         wait_until(lambda: are_leads(sandboxes[0], [contact]), what="the work")
         wait_until(lambda: not drains(services), what="the end of both jobs")
-    assert {"job.taken_back"} <= {line["event"] for line in logs}
+    assert {"job.taken_back", "worker.died"} <= {line["event"] for line in logs}
+    assert services.metrics.workers_died._value.get() == 1
+
+
+def test_the_doctor_counts_the_workers_that_live(services: Services) -> None:
+    def found() -> str:
+        flow = Flow(engine=services.engine, now=services.clock(), worker=services.config.worker)
+        [check] = flow.workers([4242])
+        return check.found
+
+    with at_work(Deaf(services), Deaf(services)):
+        wait_until(lambda: found() == "nothing is left lying; nothing was ever decided, 2 workers alive", what="both")
+    assert found().endswith("0 workers alive")
 
 
 def drains(services: Services) -> list[str]:
