@@ -10,6 +10,9 @@ KILLS ?= 50
 CONTACTS ?= 3000
 CASES ?= 10000
 
+# Tests start hundreds of processes: what Python has compiled once is kept, whatever the environment says.
+export PYTHONDONTWRITEBYTECODE :=
+
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-for-tests
@@ -21,7 +24,7 @@ BROWSER_STAMP := $(VENV)/.installed-for-browser
 PIP = CPPFLAGS="$$($(PYTHON) -c 'import sys; print("-DPyEval_CallObject=PyObject_CallObject" if sys.version_info >= (3, 13) else "")') $$CPPFLAGS" \
       $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test test-postgres lint requirements bench torture cluster fuzz audit browser pictures chromium wheel wheel-demo tools clean
+.PHONY: help demo test test-postgres postgres lint requirements bench torture cluster fuzz audit browser pictures chromium wheel wheel-demo tools clean
 
 help:
 	@echo "make demo         watch contacts of a practice HubSpot move (FOREVER=1, SECONDS=$(SECONDS), PACK=$(PACK), PORT=$(PORT))"
@@ -46,9 +49,20 @@ test: lint
 	$(BIN)/python -m pytest tests -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # Those that keep nothing in a database are left out; those that are about a file keep theirs in one.
-test-postgres: $(TEST_STAMP)
-	$(BIN)/python -m tests.postgres_server $(BIN)/python -m pytest tests/postgres tests/integration \
+# The short form, `make test-postgres STORE=`, leaves out what also runs on SQLite.
+STORE ?= tests/integration
+test-postgres: $(TEST_STAMP) postgres
+	$(BIN)/python -m tests.postgres_server $(BIN)/python -m pytest tests/postgres $(STORE) \
 	  --ignore-glob='*/test_sandbox_*' -n $(JOBS) --dist loadfile
+
+postgres:
+	@if ! command -v initdb >/dev/null && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql; \
+	  else \
+	    echo "PostgreSQL is needed. On Debian and Ubuntu: apt-get install postgresql"; exit 1; \
+	  fi; \
+	fi
 
 lint: $(TEST_STAMP)
 	$(BIN)/ruff check .
@@ -73,8 +87,9 @@ fuzz: $(TEST_STAMP)
 audit: $(TEST_STAMP)
 	$(BIN)/python -m tests.audit
 
+CHECKS ?= tests/browser
 browser: $(BROWSER_STAMP) chromium
-	$(BIN)/python -m pytest tests/browser -o python_files='check_*.py'
+	$(BIN)/python -m pytest $(CHECKS) -o python_files='check_*.py'
 
 pictures: $(BROWSER_STAMP) chromium
 	$(BIN)/python -m tests.browser.pictures

@@ -26,6 +26,7 @@ from connector.rulebook.shape import Shape, shape
 
 DEFAULT_PATH = "config.yaml"
 PATH_VARIABLE = "STAGEKEEPER_CONFIG"
+_NO_CONFIG = f"`stagekeeper init` writes one into this folder; another one is named by --config or {PATH_VARIABLE}"
 _SECRETS = frozenset({"access_token", "client_secret", "ops_token", "read_token", "database", "keys"})
 
 
@@ -100,6 +101,17 @@ def _url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise PydanticCustomError("wrong-url", "expected a complete URL such as https://hooks.example.com/webhooks/hubspot")
+    return value
+
+
+def _database(value: str) -> str:
+    scheme, mark, rest = value.partition("://")
+    kind = scheme.partition("+")[0]
+    is_nothing = rest.partition("?")[0] in ("", "/")
+    if not mark or kind not in ("sqlite", "postgresql", "postgres") or (kind == "sqlite" and is_nothing):
+        raise PydanticCustomError(
+            "wrong-url", "expected sqlite:///path/to/file.db or postgresql://user:password@host/name"
+        )
     return value
 
 
@@ -253,7 +265,7 @@ class Config(Shape):
     """The whole configuration; paths are absolute."""
 
     version: Literal[1]
-    database: str = Field(default="sqlite:///stagekeeper.db", repr=False)
+    database: Annotated[str, AfterValidator(_database)] = Field(default="sqlite:///stagekeeper.db", repr=False)
     server: Server = Server()
     worker: Worker = Worker()
     log: Log = Log()
@@ -276,7 +288,7 @@ def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> tupl
     """Read the configuration; no value when anything in it is wrong."""
     document, problems = read_file(path)
     if document is None:
-        return None, problems
+        return None, [replace(each, cure=_NO_CONFIG) if each.code == "file-unreadable" else each for each in problems]
     folder = path.absolute().parent
     hidden = put_in_references(document, environment, folder, problems) | secret_places(document, _SECRETS)
     config, shape_problems = shape(Config, document)
@@ -290,14 +302,14 @@ def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> tupl
     return (None if is_broken(problems) else _absolute(config, folder)), sorted(problems)
 
 
-def named_packs(path: Path) -> list[Path]:
-    """Name the packs that a configuration speaks of, though it be broken elsewhere; those that are there."""
+def named_packs(path: Path, *, also_missing: bool = False) -> list[Path]:
+    """Name the packs that a configuration speaks of, though it be broken elsewhere; those that are there, or all."""
     document, _ = read_file(path)
     portals = document.data.get("portals") if document and isinstance(document.data, dict) else None
     listed = portals if isinstance(portals, list) else []
     rules = [portal.get(key) for portal in listed if isinstance(portal, dict) for key in ("rules", "shadow")]
     named = [path.absolute().parent / name for name in rules if isinstance(name, str) and "${" not in name]
-    return [pack for pack in dict.fromkeys(named) if pack.is_file()]
+    return [pack for pack in dict.fromkeys(named) if also_missing or pack.is_file()]
 
 
 def _hiding(problem: Problem, hidden: Collection[Place]) -> Problem:

@@ -10,6 +10,7 @@ from hashlib import blake2b
 from typing import Any
 
 from connector.moments import write_duration
+from connector.rulebook.cases import Case, Seen
 from connector.rulebook.columns import Row, Subject
 from connector.rulebook.judging import Judgement, Known, Rulebook
 from connector.rulebook.pack import ActionRule, CadenceRule, Pack, TaskRule
@@ -248,3 +249,24 @@ def _outcome(judgement: Judgement) -> tuple[object, ...]:
         judgement.stage, judgement.stage_rule, judgement.status_rule,
         judgement.values, judgement.tasks, judgement.cadences, judgement.actions,
     )  # fmt: skip
+
+
+def see_case(rulebook: Rulebook, case: Case, now: int) -> Seen:
+    """Decide about a contact of a case file, as the worker would."""
+    decision = decide_case(rulebook, case, now)
+    return Seen(
+        stage=decision.stage,
+        status=decision.status,
+        rule=decision.rule,
+        tasks=tuple(rule.id for rule in decision.tasks),
+        actions=tuple(rule.id for rule in decision.actions),
+        set=decision.set,
+        facts=decision.facts,
+    )
+
+
+def decide_case(rulebook: Rulebook, case: Case, now: int) -> Decision:
+    """Decide about a contact of a case file and give the whole decision."""
+    marks = {name: Mark(count) for name, count in case.done.items()}
+    memory = Memory(stage=case.stage, status=case.status, since=case.since, marks=marks)
+    return decide(rulebook, case.subject, memory, now)

@@ -6,6 +6,7 @@ cannot be understood is kept with the reason and does no harm to its neighbours.
 
 import binascii
 import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -90,13 +91,41 @@ def _read_elements(raw_body: bytes) -> list[dict[str, object]]:
     try:
         elements = orjson.loads(raw_body)
     except orjson.JSONDecodeError as error:
-        raise BodyUnreadable(f"body: {error}; expected a JSON array of objects") from error
+        try:
+            elements = _read_odd(raw_body)
+        except (ValueError, RecursionError):
+            raise BodyUnreadable(f"body: {error}; expected a JSON array of objects") from error
     if not isinstance(elements, list):
         raise BodyUnreadable(f"body: found {_shown(elements)}; expected a JSON array of objects")
     for index, element in enumerate(elements):
         if not isinstance(element, dict):
             raise BodyUnreadable(f"body: element {index} is {_shown(element)}; expected an object")
     return elements
+
+
+def _read_odd(raw_body: bytes) -> object:
+    """Read what JSON allows and orjson does not: half a surrogate pair, a number beyond all bounds; raises ValueError.
+
+    A value that was cut in the middle of an emoji must not cost its neighbours their delivery.
+    """
+    return _whole(json.loads(raw_body.decode(), parse_constant=_refuse, parse_int=_read_number))
+
+
+def _refuse(name: str) -> object:
+    raise ValueError(name)
+
+
+def _read_number(text: str) -> int | float:
+    return int(text) if len(text) <= len(str(_LARGEST)) else float(text)
+
+
+def _whole(value: object) -> object:
+    """Put a question mark where half a surrogate pair stands, which no database keeps."""
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return {_whole(name): _whole(item) for name, item in value.items()} if isinstance(value, dict) else value
 
 
 def _read_plain(body: dict[str, object]) -> Event | None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 import sqlalchemy as sa
 import structlog
 
-from connector.decision import Decision, Mark, Memory, decide
 from connector.examiner import Examiner, judge, worded
 from connector.hubspot.failure import PortalTrouble, concerns_portal, failure_of
 from connector.hubspot.meaning import Meaning
@@ -23,9 +22,6 @@ from connector.plan import Effect, Terms
 from connector.record import DELETED, Held, Judged, Outcome, Recorder
 from connector.rivals.bouts import Bouts, after_writing, hold_back
 from connector.rivals.rivals import Found, Rivals
-from connector.rulebook.cases import Case, Seen
-from connector.rulebook.columns import Subject
-from connector.rulebook.judging import Rulebook
 from connector.shadow.candidate import Candidate, Compared
 from connector.store.engine import again_when_collided, writing
 from connector.tracing import span
@@ -60,28 +56,6 @@ class Work:
     """Those that have begun: (property, rival)."""
     unshadowed: int = 0
     """About how many contacts the candidate pack could say nothing."""
-
-
-def see_case(rulebook: Rulebook, case: Case, now: int) -> Seen:
-    """Decide about a contact of a case file, as the worker would."""
-    decision = decide_case(rulebook, case, now)
-    return Seen(
-        stage=decision.stage,
-        status=decision.status,
-        rule=decision.rule,
-        tasks=tuple(rule.id for rule in decision.tasks),
-        actions=tuple(rule.id for rule in decision.actions),
-        set=decision.set,
-        facts=decision.facts,
-    )
-
-
-def decide_case(rulebook: Rulebook, case: Case, now: int) -> Decision:
-    """Decide about a contact of a case file and give the whole decision."""
-    marks = {name: Mark(count) for name, count in case.done.items()}
-    memory = Memory(stage=case.stage, status=case.status, since=case.since, marks=marks)
-    subject: Subject = case.subject
-    return decide(rulebook, subject, memory, now)
 
 
 def _everyone(_: Judged) -> bool:

@@ -31,11 +31,12 @@ from connector.tracing import point_to, span
 from connector.webhook import BodyUnreadable, PortalKey, Sifted, read_events, sift, verify
 
 LARGEST_BODY = 2 * 1024 * 1024
-_READ_AT_MOST = 4 * LARGEST_BODY
+_READ_AT_MOST = 32 * LARGEST_BODY
 _CHUNK = 64 * 1024
 _SMALL = 128 * 1024  # several times what HubSpot sends, which is a hundred events at most
 _LARGE_AT_ONCE = 32
 _RETRY_AFTER = "10"
+_UNREAD = {400: "cut_off", 408: "too_slow", 413: "too_large"}
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
 
 _log = structlog.get_logger(__name__)
@@ -110,8 +111,9 @@ def _receive(parts: ReceiverParts, turns: Turns, large: threading.BoundedSemapho
             response = _take(parts, raw_body)
             traced.tell(status=response.status_code)
             return response
-    except RequestTimeout:
-        parts.metrics.events_rejected.labels("too_slow").inc()
+    except (BadRequest, RequestEntityTooLarge, RequestTimeout) as error:
+        parts.metrics.events_rejected.labels(_UNREAD[error.code]).inc()
+        _log.warning("webhook.refused", status=error.code, reason=_UNREAD[error.code])
         raise
 
 

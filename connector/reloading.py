@@ -12,8 +12,9 @@ import structlog
 
 from connector.config import Config
 from connector.errors import FilesInvalid
+from connector.packs import checked_packs
 from connector.rulebook.pack import Pack
-from connector.services import Services, checked_packs, with_rules
+from connector.services import Services, with_rules
 from connector.summons import Summons
 from connector.telemetry import Metrics
 

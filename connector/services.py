@@ -4,13 +4,11 @@ import contextlib
 import random as random_numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import sqlalchemy as sa
 
 from connector import __version__
-from connector.config import Config, Portal, load_config, named_packs
-from connector.errors import FilesInvalid
+from connector.config import Config, Portal
 from connector.examiner import Examiner
 from connector.hubspot.budget import BudgetState, BudgetStore, CallBudget, Limits
 from connector.hubspot.client import HubSpotPortal
@@ -21,15 +19,14 @@ from connector.inbox import Inbox
 from connector.moments import HOUR, Clock, system_clock
 from connector.oauth.access import AccessTokens
 from connector.oauth.keyring import access_of, check_grants
+from connector.packs import checked_rules
 from connector.pipeline import Pipeline
 from connector.plan import HUBSPOT_ORDER, STAGE, Terms
 from connector.portals import Portals
-from connector.problems import Place, Problem, is_broken
 from connector.reconciliation.reconciliation import CallTally, Reconciliation
 from connector.reconciliation.watermarks import Watermarks
 from connector.record import Recorder
 from connector.rivals.rivals import Rivals
-from connector.rulebook.checking import load_pack
 from connector.rulebook.judging import Rulebook
 from connector.rulebook.pack import Pack
 from connector.shadow.candidate import Candidate
@@ -77,65 +74,6 @@ class Services:
     sleep: Callable[[float], None] | None = None
 
 
-def load_packs(config: Config) -> tuple[dict[int, Pack], list[Problem]]:
-    """Load every portal's pack, and check it and the portal's candidate against the portal; each problem once."""
-    packs, _, problems = _load_rules(config)
-    return packs, problems
-
-
-def _load_rules(config: Config) -> tuple[dict[int, Pack], dict[int, Pack], list[Problem]]:
-    """Load every portal's pack and candidate."""
-    packs, problems = _load(config, {portal.id: portal.rules for portal in config.portals})
-    candidates, more = _load_candidates(config)
-    return packs, candidates, sorted(problems | more)
-
-
-def _load_candidates(config: Config) -> tuple[dict[int, Pack], set[Problem]]:
-    return _load(config, {portal.id: portal.shadow for portal in config.portals if portal.shadow is not None})
-
-
-def _load(config: Config, files: Mapping[int, Path]) -> tuple[dict[int, Pack], set[Problem]]:
-    loaded = {file: load_pack(file) for file in dict.fromkeys(files.values())}
-    packs: dict[int, Pack] = {}
-    problems: set[Problem] = set()
-    for portal in config.portals:
-        pack, found = loaded[files[portal.id]] if portal.id in files else (None, [])
-        problems.update(found)
-        if pack is not None:
-            packs[portal.id] = pack
-            problems.update(unmapped_stages(pack, portal))
-    return packs, problems
-
-
-def every_problem(path: Path) -> list[Problem]:
-    """Give every problem of a configuration and of the packs that it names, also when it is broken itself."""
-    config, problems = load_config(path)
-    if config is not None:
-        return sorted({*problems, *load_packs(config)[1]})
-    return sorted({*problems, *(problem for pack in named_packs(path) for problem in load_pack(pack)[1])})
-
-
-def unmapped_stages(pack: Pack, portal: Portal) -> list[Problem]:
-    """Find stages of the ladder for which the portal names no lifecycle stage."""
-    missing = [stage for stage in pack.ladder if stage not in portal.stages]
-    cure = f"add {', '.join(f'`{stage}: …`' for stage in missing)} under `stages:` of the portal"
-    found = f"the portal {portal.id} does not say which lifecycle stage {', '.join(map(repr, missing))} is"
-    place = Place(file=pack.file)
-    return [Problem(place=place, code="unmapped-stage", found=found, cure=cure)] if missing else []
-
-
-def checked_packs(config: Config) -> dict[int, Pack]:
-    """Load the packs or refuse to start; raises FilesInvalid with every problem, those of candidates among them."""
-    return _checked_rules(config)[0]
-
-
-def _checked_rules(config: Config) -> tuple[dict[int, Pack], dict[int, Pack]]:
-    packs, candidates, problems = _load_rules(config)
-    if is_broken(problems):
-        raise FilesInvalid([problem for problem in problems if problem.severity == "error"])
-    return packs, candidates
-
-
 def what_runs(packs: Iterable[Pack]) -> frozenset[tuple[str, str]]:
     """Name this release beside each version of a pack that it decides by."""
     return frozenset((__version__, f"{pack.name}@{pack.hash[:12]}") for pack in packs)
@@ -163,7 +101,7 @@ def open_services(
 
     `packs` are by portal what is to decide, when it is not what the configuration names; no candidate runs beside it.
     """
-    packs, candidates = _checked_rules(config) if packs is None else (packs, {})
+    packs, candidates = checked_rules(config) if packs is None else (packs, {})
     engine = open_database(config.database)
     clock = clock_of(engine) if clock is system_clock else clock  # the one that all machines go by
     check_grants(config, engine, clock)
@@ -189,7 +127,7 @@ def with_rules(services: Services) -> Services:
 
     A portal whose rules are the same keeps all it has; every portal keeps its connections and its call budget.
     """
-    packs, candidates = _checked_rules(services.config)
+    packs, candidates = checked_rules(services.config)
     portals = dict(services.portals)
     for portal in services.config.portals:
         known, pack, shadow = portals[portal.id], packs[portal.id], candidates.get(portal.id)

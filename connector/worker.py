@@ -181,10 +181,9 @@ class Worker:
         of days is kept up beside it.
         """
         now = self._services.clock()
-        if counted := self._day_counter.step(now):
-            return counted
+        counted = self._day_counter.step(now)
         if now - self._tidied_at < HOUR:
-            return 0
+            return counted
         end_fights(self._services.engine, now)
         remove_malformed(self._services.engine, frozenset(self._services.portals))
         deleted = self._services.inbox.expire(received_before=now - self._services.config.worker.keep_events)
@@ -193,7 +192,7 @@ class Worker:
         looked_at = self._pruner.step(now)
         if not deleted and not looked_at:
             self._tidied_at = now
-        return deleted + looked_at
+        return counted + deleted + looked_at
 
     def work_once(self) -> int:
         """Work off one claim and give the number of its contacts; 0 when there was nothing to claim."""

@@ -4,10 +4,14 @@ A test asks for the address that belongs to a path, and gets the same one for th
 PostgreSQL is dropped when it ends.
 """
 
+import atexit
 import hashlib
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +33,12 @@ def is_postgres() -> bool:
 
 
 def database_url(path: Path) -> str:
-    """Give the address of the database that belongs to a path; all tables are there already on PostgreSQL."""
-    return _url(path, template=_TEMPLATE) if is_postgres() else f"sqlite:///{path}"
+    """Give the address of the database that belongs to a path; all tables are there already."""
+    if is_postgres():
+        return _url(path, template=_TEMPLATE)
+    if not path.exists():
+        shutil.copyfile(_template_file(), path)
+    return f"sqlite:///{path}"
 
 
 def empty_url(path: Path) -> str:
@@ -53,6 +61,15 @@ def _url(path: Path, *, template: str) -> str:
                 _make_template(connection)
             connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
     return _named(name)
+
+
+@cache
+def _template_file() -> Path:
+    """Make a file with all tables, to be copied; it lives as long as this process."""
+    folder = Path(tempfile.mkdtemp(prefix="stagekeeper"))
+    atexit.register(shutil.rmtree, folder)
+    open_database(f"sqlite:///{folder / 'template.db'}").dispose()
+    return folder / "template.db"
 
 
 def _prefix() -> str:

@@ -12,10 +12,11 @@ from werkzeug.test import TestResponse
 
 from connector.config import Config, load_config
 from connector.inbox import Failure, Inbox
+from connector.packs import checked_packs
 from connector.portals import Portals
 from connector.receiver import ReceiverParts, create_app
 from connector.rulebook.shipped import shipped_packs
-from connector.services import checked_packs, portal_keys
+from connector.services import portal_keys
 from connector.store.engine import open_database
 from connector.web.admission import make_admission
 from connector.web.page import make_page

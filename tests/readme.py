@@ -8,6 +8,7 @@ from pathlib import Path
 
 TOP = Path(__file__).parent.parent
 README = TOP / "README.md"
+SESSION = "Change a rule, and see what it does first"
 _FENCE = re.compile(r"^( *)```(\S*)\s*$")
 
 
@@ -56,6 +57,13 @@ def prose() -> str:
         inside ^= bool(_FENCE.match(line))
         outside += [] if inside or _FENCE.match(line) else [line]
     return "\n".join(outside)
+
+
+def commands_in_prose(program: str) -> list[str]:
+    """List the commands of a program that stand in the prose and can be typed as they are."""
+    spans = re.findall(rf"`({program} [^`]+)`", prose().replace("\n", " "))
+    found = dict.fromkeys(" ".join(span.split()) for span in spans)
+    return [span for span in found if not re.search(r"[|…]|\[[A-Z]", span)]
 
 
 def chapter(name: str) -> str:

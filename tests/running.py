@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.forking import run_forked
+
 LONGEST_S = 30.0
 SECRETS = ("pat-na1-0a1b2c3d-4e5f", "client-secret-under-test", "ops-token-under-test")
 
@@ -55,12 +57,18 @@ def free_port() -> int:
 
 def environment(**more: str) -> dict[str, str]:
     """Give the environment of a command: this one's, without what would change its manners."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("STAGEKEEPER", "HUBSPOT"))}
+    manners = ("STAGEKEEPER", "HUBSPOT", "PYTHONDONTWRITEBYTECODE")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(manners)}
     return {**clean, "NO_COLOR": "1", "PYTHONWARNINGS": "error", "COLUMNS": "200", **more}
 
 
 def stagekeeper(*arguments: object, folder: Path, env: Mapping[str, str] | None = None) -> Ran:
-    """Run the installed command to its end."""
+    """Run a command to its end, in a process that has the libraries already."""
+    return Ran(*run_forked([*map(str, arguments)], folder=folder, environment=environment(**(env or {}))))
+
+
+def installed(*arguments: object, folder: Path, env: Mapping[str, str] | None = None) -> Ran:
+    """Run the installed command to its end, in a process that starts from nothing."""
     command = [str(Path(sys.executable).with_name("stagekeeper")), *map(str, arguments)]
     done = subprocess.run(
         command, cwd=folder, env=environment(**(env or {})), capture_output=True, text=True, timeout=60, check=False

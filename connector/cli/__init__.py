@@ -11,7 +11,7 @@ from importlib import import_module
 import click
 
 from connector import __version__
-from connector.collecting import collect_seldom
+from connector.collecting import collect_seldom, keep_what_is_there
 from connector.errors import FilesInvalid, StagekeeperError
 
 COMMANDS = {
@@ -47,6 +47,7 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"connector.cli.{cmd_name}").command
+        keep_what_is_there()
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -106,4 +107,10 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone; there is nobody to tell
         return 0
+    except OSError as error:
+        if error.filename is None:
+            raise
+        found = f"{error.filename}: {error.strerror or error}"
+        click.echo(f"error: file-unusable: {found}; check the path, its permissions and the disk", err=True)
+        return 1
     return result if isinstance(result, int) else 0

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from connector.decision import see_case
 from connector.errors import FilesInvalid, UsageError
-from connector.pipeline import see_case
-from connector.problems import Place, Problem, is_broken, nearest
-from connector.rulebook.cases import Case, CaseFile, CaseResult, judge_case, load_cases
+from connector.problems import Problem, is_broken, nearest
+from connector.rulebook.cases import Case, CaseFile, CaseResult, judge_case, load_cases, missing_pack
 from connector.rulebook.checking import load_pack
 from connector.rulebook.coverage import Coverage, applied_rules, cover
 from connector.rulebook.judging import Rulebook
@@ -72,10 +72,8 @@ def run_cases(files: Sequence[Path], selection: Selection) -> list[Run]:
 
 def _runs(cases: CaseFile, problems: list[Problem], rulebooks: dict[Path, Rulebook | None]) -> Iterator[Run]:
     path = cases.pack
-    if not path.exists():
-        found = f"the pack {str(path)!r} is not there"
-        place = Place(file=cases.file)
-        problems.append(Problem(place=place, code="missing-pack", found=found, cure="correct `pack:`"))
+    if lost := missing_pack(cases):
+        problems += lost
         return
     if path not in rulebooks:
         pack, found_in_pack = load_pack(path)

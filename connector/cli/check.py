@@ -10,20 +10,18 @@ from connector.cli.options import common, output, path_of_config, portal_id, rea
 from connector.cli.render import counted_problems, print_json
 from connector.config import Portal, named_packs
 from connector.errors import UsageError
-from connector.hubspot.budget import MemoryBudgetStore
 from connector.moments import system_clock
-from connector.oauth.keyring import access_of
+from connector.packs import every_problem
 from connector.problems import Place, Problem, is_broken
 from connector.proving.findings import Finding
 from connector.proving.portal import PortalFacts, configured_problems, portal_problems, read_portal
 from connector.proving.prover import prove
 from connector.proving.solving import is_installed
-from connector.rulebook.cases import load_cases
+from connector.rulebook.cases import case_problems, load_cases, missing_pack
 from connector.rulebook.checking import check_pack, load_pack
 from connector.rulebook.contradictions import KNOWN_FORMS
 from connector.rulebook.pack import Pack
 from connector.rulebook.reading import Document, read_file
-from connector.services import every_problem, open_hubspot
 
 _NO_SOLVER = "nothing was proven: z3-solver is not installed; `pip install 'stagekeeper[prove]'`, or use --no-proofs"
 
@@ -53,13 +51,14 @@ def command(
     contacts is followed by one that shows it, as an entry for a case file.
     """
     proofs = not no_proofs and is_installed()
-    if not no_proofs and not proofs:
-        tell(_NO_SOLVER)
     chosen = _portal(portal) if portal is not None else None
     asked = _Asked(proofs=proofs, overlaps=overlaps, facts=_read(chosen) if chosen else None)
     paths = yaml_files(rules) if rules else [chosen.rules] if chosen else []
     problems = [*check_files(paths)] if rules else [*check_configuration()]
-    found, undecided = _beyond_shape(paths if paths else _configured_packs(), asked)
+    packs = paths or _configured_packs()
+    if packs and not (no_proofs or proofs):
+        tell(_NO_SOLVER)
+    found, undecided = _beyond_shape(packs, asked)
     found += _of_configuration(chosen, asked.facts) if chosen and asked.facts else []
     if asked.facts is not None:  # HubSpot's own word on options takes the place of what is known without asking
         problems = [problem for problem in problems if problem.code != "unknown-option"]
@@ -74,7 +73,18 @@ def command(
 def check_files(given: Sequence[Path]) -> Iterator[Problem]:
     """Give the problems of packs and case files."""
     for path in yaml_files(given):
-        yield from load_cases(path)[1] if path.name.endswith("_test.yaml") else load_pack(path)[1]
+        yield from _check_cases(path) if path.name.endswith("_test.yaml") else load_pack(path)[1]
+
+
+def _check_cases(path: Path) -> Iterator[Problem]:
+    """Give the problems of a case file, and those of its cases that cannot be judged."""
+    cases, problems = load_cases(path)
+    yield from problems
+    if cases is not None:
+        yield from missing_pack(cases)
+        pack = load_pack(cases.pack)[0] if cases.pack.exists() else None
+        for case in cases.cases:
+            yield from case.problems if pack is None else case_problems(case, pack)
 
 
 def check_configuration() -> Iterator[Problem]:
@@ -143,6 +153,10 @@ def _portal(given: int) -> Portal:
 
 
 def _read(portal: Portal) -> PortalFacts:
+    from connector.hubspot.budget import MemoryBudgetStore  # noqa: PLC0415 - half of what a check takes without it
+    from connector.oauth.keyring import access_of  # noqa: PLC0415
+    from connector.services import open_hubspot  # noqa: PLC0415
+
     access = access_of(read_config(), portal, clock=system_clock)
     hubspot, _ = open_hubspot(portal, store=MemoryBudgetStore(), access=access)
     return read_portal(hubspot)

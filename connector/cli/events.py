@@ -5,12 +5,13 @@ from typing import Any
 
 import click
 
-from connector.cli.options import common, output, portal_id, read_config
+from connector.cli.options import common, output, portal_id, read_config, tell
 from connector.cli.render import print_json, print_table
 from connector.errors import UsageError
 from connector.following import Look, follow
 from connector.inbox import Inbox
 from connector.moments import write_moment
+from connector.portals import Portals
 from connector.store.engine import clock_of, open_database
 from connector.waitinglist import WaitingRow
 
@@ -30,13 +31,17 @@ def command() -> None:
 @output()
 @common
 def list_(portal: int | None, dead: bool, limit: int, format_: str) -> None:
-    """List the contacts that wait, dead letters among them."""
-    rows = _inbox().listing(portal=portal, dead=True if dead else None, limit=limit)
+    """List the contacts that wait, dead letters among them, and say of portals in trouble why theirs do."""
+    engine = open_database(read_config().database)
+    rows = Inbox(engine, clock_of(engine)).listing(portal=portal, dead=True if dead else None, limit=limit)
     if format_ == "json":
         print_json({"version": 1, "waiting": [_as_data(row) for row in rows]})
         return
     print_table(_COLUMNS, [[_as_data(row)[name] for name in _COLUMNS] for row in rows])
-    click.echo(f"{len(rows)} shown", err=True)
+    tell(f"{len(rows)} shown")
+    for trouble in Portals(engine, clock_of(engine)).troubles().values():
+        if portal in (None, trouble.portal) and not trouble.hinders:
+            tell(f"portal {trouble.portal} waits as a whole: {trouble.text}")
 
 
 @command.command("show")

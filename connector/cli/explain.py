@@ -10,11 +10,12 @@ from connector.cli.history_view import print_history
 from connector.cli.options import common, output, portal_id, read_config
 from connector.cli.render import print_json, print_table
 from connector.config import Config
+from connector.decision import decide_case
 from connector.errors import FilesInvalid, StagekeeperError, UsageError
 from connector.explanation import Explanation, as_in_portal, explain, unanswered
 from connector.hubspot.client import HubSpotPortal
+from connector.hubspot.records import is_id
 from connector.moments import system_clock, write_moment
-from connector.pipeline import decide_case
 from connector.problems import nearest
 from connector.recall import MOST, recall
 from connector.rivals.history import Version, versions_of
@@ -61,6 +62,8 @@ def command(  # noqa: PLR0913 - one argument an option
     """
     if (contact is None) == (case is None):
         raise UsageError("name a contact, or a case with --case FILE NAME")
+    if contact is not None and not is_id(contact):
+        raise UsageError("expected the number that HubSpot gave the contact, as in 501; the web page finds addresses")
     if history:
         _tell_history(contact, portal, stage, last, format_)
         return

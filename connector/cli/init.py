@@ -19,11 +19,13 @@ HOOKS = Path(".pre-commit-config.yaml")
 _TEMPLATES = {WORKFLOW: "github-actions.yml", HOOKS: "pre-commit.yaml"}
 
 _NEXT = """next:
-  1. set HUBSPOT_ACCESS_TOKEN and HUBSPOT_CLIENT_SECRET, and edit the portal in config.yaml
-  2. stagekeeper check     every problem, with line and column
-  3. stagekeeper test      the cases beside the rules
-  4. stagekeeper setup     the properties in HubSpot
-  5. stagekeeper serve     receiver, worker and web page"""
+  1. edit the portal in config.yaml: id, webhook_url, stages, owners, calendar
+  2. stagekeeper setup --hubspot-project app   the files of its app for HubSpot, with scopes and webhooks
+  3. set HUBSPOT_ACCESS_TOKEN and HUBSPOT_CLIENT_SECRET of that app, and its app_id in config.yaml
+  4. stagekeeper check     every problem, with line and column
+  5. stagekeeper test      the cases beside the rules
+  6. stagekeeper setup     the properties in HubSpot; then `stagekeeper doctor` says whether all of it fits
+  7. stagekeeper serve     receiver, worker and web page"""
 _NEXT_OF = {
     WORKFLOW: "next: commit it, and give the repository the secret HUBSPOT_ACCESS_TOKEN, for the comment with the plan",
     HOOKS: "next: commit it, and run `pre-commit install`",

@@ -58,16 +58,19 @@ def path_of_config() -> Path:
 
 
 def read_config() -> Config:
-    """Read the configuration or refuse with every problem in it; from here on, logs go to stderr as it says."""
+    """Read the configuration or refuse with every problem in it.
+
+    What lasts says anew how it logs; of the others the outcome tells what a warning would.
+    """
     from connector.telemetry import configure_logging  # noqa: PLC0415 - not for commands that need no configuration
 
     config, problems = load_config(path_of_config())
     if config is None or is_broken(problems):
-        from connector.services import every_problem  # noqa: PLC0415 - brings all of the product
+        from connector.packs import every_problem  # noqa: PLC0415 - only where there is a problem
 
         everything = every_problem(path_of_config())
         raise FilesInvalid([problem for problem in everything if problem.severity == "error"] or problems)
-    configure_logging(config.log.format, "warning")
+    configure_logging(config.log.format, "error")
     return config
 
 

@@ -57,6 +57,8 @@ def command(  # noqa: PLR0913 - one argument an option
             click.echo(as_page(made.heading, made.summary, ladder=made.pack.ladder, calls_per_10s=rate), nl=False)
         case _:
             _print(made, rate)
+    if where is not None and not made.summary.contacts:
+        tell(f"nobody meets --where {where!r}; are its properties and values spelled as HubSpot spells them?")
     if out is not None:
         consent = " --consent" if made.summary.objections() else ""
         tell(f"kept in {out}; to do exactly this: stagekeeper apply {out}{consent}")

@@ -22,6 +22,7 @@ from connector.reports.reading import PortalForecast, PortalRules, forecast_of, 
 from connector.reports.tally import Rate, Rates
 from connector.rollout.run import pack_of
 from connector.rulebook.checking import load_pack
+from connector.rulebook.pack import Pack
 from connector.services import open_services
 from connector.shadow.agreement import agreement_of
 from connector.store.engine import open_database, reading
@@ -36,10 +37,38 @@ _RULES = ("rule", "stage", "contacts", "share", "in_pack")
 _PORTAL = click.option("--portal", type=int, metavar="ID", help="The portal; not needed when only one is configured.")
 
 
-@click.group("report")
+@click.group("report", invoke_without_command=True)
+@_PORTAL
+@output()
 @common
-def command() -> None:
-    """Report on a portal; nothing is written, neither in HubSpot nor here."""
+@click.pass_context
+def command(context: click.Context, portal: int | None, format_: str) -> None:
+    """Report on a portal; nothing is written, neither in HubSpot nor here.
+
+    Without the name of a report: forecast, rates and rules, one after the other.
+    """
+    if context.invoked_subcommand is not None:
+        if portal is not None or format_ != "text":
+            raise UsageError(f"write options behind the name: stagekeeper report {context.invoked_subcommand} …")
+        return
+    config, portal = _begin(portal)
+    if format_ == "json":
+        _print_all_as_json(config, portal)
+    else:
+        for number, each in enumerate((forecast, rates, rules)):
+            click.echo(("\n" if number else "") + f"{each.name}:")
+            context.invoke(each, portal=portal, format_=format_)
+
+
+def _print_all_as_json(config: Config, portal: int) -> None:
+    with ProgressBar() as progress:
+        open_deals = _read_forecast(config, portal, progress)
+        buyers = rates_of(open_database(config.database), portal, progress)
+    pack, counted = _read_rules(config, portal)
+    print_json({
+        **_head("all", portal), "forecast": _forecast_data(open_deals), "rates": _rates_data(buyers),
+        "rules": _rules_data(counted, pack.name, pack.hash),
+    })  # fmt: skip
 
 
 @command.command("forecast")
@@ -56,9 +85,8 @@ def forecast(portal: int | None, format_: str) -> None:
     of each step, and the lines of "total" come last.
     """
     config, portal = _begin(portal)
-    services = open_services(config, metrics=build_metrics())
     with ProgressBar() as progress:
-        found = forecast_of(services.engine, services.portals[portal].hubspot, progress)
+        found = _read_forecast(config, portal, progress)
     if format_ == "json":
         print_json({**_head("forecast", portal), **_forecast_data(found)})
     elif format_ == "csv":
@@ -107,11 +135,7 @@ def rules(portal: int | None, format_: str) -> None:
     Rules that never won stand there with 0; rules that only earlier versions of the pack had come last.
     """
     config, portal = _begin(portal)
-    named = config.portal(portal)
-    pack, problems = load_pack(named.rules) if named else (None, [])
-    if pack is None or is_broken(problems):
-        raise FilesInvalid(problems)
-    found = rules_of(open_database(config.database), portal, pack)
+    pack, found = _read_rules(config, portal)
     if format_ == "json":
         print_json({**_head("rules", portal), **_rules_data(found, pack.name, pack.hash)})
     elif format_ == "csv":
@@ -167,6 +191,19 @@ def _begin(portal: int | None) -> tuple[Config, int]:
     """Read the configuration and find the portal; the client's log must not stand among the results."""
     config = read_config()
     return config, portal_id(config, portal)
+
+
+def _read_forecast(config: Config, portal: int, progress: ProgressBar) -> PortalForecast:
+    services = open_services(config, metrics=build_metrics())
+    return forecast_of(services.engine, services.portals[portal].hubspot, progress)
+
+
+def _read_rules(config: Config, portal: int) -> tuple[Pack, PortalRules]:
+    named = config.portal(portal)
+    pack, problems = load_pack(named.rules) if named else (None, [])
+    if pack is None or is_broken(problems):
+        raise FilesInvalid(problems)
+    return pack, rules_of(open_database(config.database), portal, pack)
 
 
 def _known_since(engine: sa.Engine, portal: int) -> str | None:

@@ -1,12 +1,17 @@
 """`stagekeeper sandbox`: the practice HubSpot alone."""
 
-from functools import partial
-
 import click
 
 from connector.cli.options import common, tell
 from connector.cli.practice import settle_practice
+from connector.errors import StagekeeperError
 from connector.sandbox import Sandbox, SandboxOptions, run
+
+
+class PortTaken(StagekeeperError):
+    """The practice HubSpot cannot listen there."""
+
+    code = "address-taken"
 
 
 @click.command("sandbox")
@@ -28,9 +33,14 @@ def command(*, prepared: bool, contacts: int, seed: int, **given: object) -> Non
     Point a portal's `api_url` at it. It is controlled under /sandbox/, as in /sandbox/state and /sandbox/faults.
     """
     options = SandboxOptions(contacts=0 if prepared else contacts, seed=seed, **given)  # type: ignore[arg-type]
-    tell(f"practice HubSpot on http://{options.host}:{options.port} (portal {options.portal}); stop it with Ctrl-C")
-    run(options, prepare=partial(settle_practice, people=contacts, seed=seed) if prepared else _as_it_is)
 
+    def begin(sandbox: Sandbox) -> None:
+        if prepared:  # else it stays as it starts: a portal that has never heard of Stagekeeper
+            settle_practice(sandbox, people=contacts, seed=seed)
+        tell(f"practice HubSpot on {sandbox.address} (portal {options.portal}); stop it with Ctrl-C")
 
-def _as_it_is(_: Sandbox) -> None:
-    """Leave it as it starts: a portal that has never heard of Stagekeeper."""
+    try:
+        run(options, prepare=begin)
+    except OSError as error:
+        cure = "end what listens there, or name another port with --port (0 takes a free one)"
+        raise PortTaken(f"{options.host}:{options.port}: {error.strerror or error}; {cure}") from error

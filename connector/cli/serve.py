@@ -4,8 +4,8 @@ import click
 
 from connector.cli.options import common, path_of_config, read_config, tell
 from connector.oauth.keyring import check_grants
+from connector.packs import checked_packs
 from connector.parts import end_with_tree
-from connector.services import checked_packs
 from connector.store.engine import clock_of, open_database
 from connector.telemetry import configure_logging
 

@@ -15,14 +15,16 @@ from connector.hubspot.setup import SetupStep, set_up
 from connector.moments import system_clock
 from connector.needs import deal_rules
 from connector.oauth.keyring import access_of
+from connector.packs import checked_packs, load_packs
 from connector.project import WrittenFile, project_files, write_project
 from connector.rulebook.reading import read_file
-from connector.services import checked_packs, load_packs, open_hubspot
+from connector.services import open_hubspot
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _NEXT = """next:
   1. hs project upload      in that folder, with HubSpot's command line
   2. install the app in the account (Development > Projects), and put its token and client secret into the environment
+     (HUBSPOT_ACCESS_TOKEN, HUBSPOT_CLIENT_SECRET), its id into the configuration (app_id)
   3. stagekeeper doctor     says whether all of it fits"""
 
 

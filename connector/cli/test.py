@@ -19,6 +19,7 @@ from connector.cli.render import print_json
 from connector.cli.updating import Updated, print_updated, update
 from connector.cli.updating import as_data as updated_data
 from connector.cli.watching import INTERVAL_S, changes
+from connector.config import load_config, named_packs
 from connector.errors import FilesInvalid, StagekeeperError, UsageError
 from connector.moments import system_clock
 from connector.rulebook.cases import CaseResult
@@ -138,8 +139,13 @@ def case_files(given: tuple[Path, ...]) -> list[Path]:
 
 
 def _configured() -> tuple[Path, ...]:
-    if not path_of_config().exists() and Path("rules").is_dir():
+    """Name the packs of the configuration, which may lack its secrets: cases need none."""
+    path = path_of_config()
+    if not path.exists() and Path("rules").is_dir():
         return (Path("rules"),)
+    config, problems = load_config(path)
+    if config is None and {problem.code for problem in problems} == {"missing-variable"}:
+        return tuple(named_packs(path))
     return tuple({portal.rules: None for portal in read_config().portals})
 
 

@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 from connector.config import Config, Portal, load_config, named_packs
 from connector.diagnosis.check import INVALID, Check, broken, ok, warning
+from connector.packs import unmapped_stages
 from connector.problems import Problem
 from connector.rulebook.checking import load_pack
 from connector.rulebook.pack import Pack
 from connector.rulebook.reading import read_file, walk
-from connector.services import unmapped_stages
 
 WEBHOOK_PATH = "/webhooks/hubspot"
 _SECRET_KEYS = ("access_token", "client_secret", "ops_token", "read_token", "keys")

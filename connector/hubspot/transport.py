@@ -358,5 +358,5 @@ def _without_answer(error: requests.exceptions.RequestException) -> Meaning:
     cause = error.args[0] if error.args else None
     reason = cause.reason if isinstance(cause, MaxRetryError) else cause
     if isinstance(reason, NewConnectionError | ConnectTimeoutError | ProxyError):
-        return unreachable(type(reason).__name__)
+        return unreachable(f"{type(reason).__name__}; is `api_url` right, and may this machine call it?")
     return unclear(name)

@@ -7,9 +7,8 @@ https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from connector.hubspot.batch import Record
-from connector.hubspot.client import HubSpotPortal
 from connector.problems import Place, Problem, nearest
 from connector.properties import CONTACT_PROPERTIES, Form
 from connector.rulebook.conditions import tested_properties
@@ -17,6 +16,10 @@ from connector.rulebook.contradictions import Forms, Options, contradictions, op
 from connector.rulebook.operands import as_number, as_span, folded
 from connector.rulebook.pack import Pack, TaskBody
 from connector.rulebook.reading import Document, Path_
+
+if TYPE_CHECKING:  # `check` without a portal speaks to nobody
+    from connector.hubspot.batch import Record
+    from connector.hubspot.client import HubSpotPortal
 
 _OBJECTS = {"contact": "contacts", "company": "companies", "deal": "deals"}
 _TYPES: Mapping[str, Form] = {
@@ -31,7 +34,7 @@ STAGE = "lifecyclestage"
 class PortalFacts:
     """What a portal holds, as read from HubSpot."""
 
-    definitions: Mapping[str, Mapping[str, Record]]
+    definitions: "Mapping[str, Mapping[str, Record]]"
     """By object (`contact`) and name."""
     pipelines: Mapping[str, Mapping[str, str]]
     """The stages of each deal pipeline: label by id."""
@@ -51,7 +54,7 @@ class PortalFacts:
         return {key: held for key, held in found.items() if held is not None}
 
 
-def read_portal(hubspot: HubSpotPortal) -> PortalFacts:
+def read_portal(hubspot: "HubSpotPortal") -> PortalFacts:
     """Read what a portal holds; raises HubSpotError."""
     definitions = {of: hubspot.properties.definitions(plural) for of, plural in _OBJECTS.items()}
     pipelines = {str(each.get("id")): stages_of(each) for each in hubspot.deals.pipelines()}
@@ -59,14 +62,14 @@ def read_portal(hubspot: HubSpotPortal) -> PortalFacts:
     return PortalFacts(definitions=definitions, pipelines=pipelines, owners=owners - {""})
 
 
-def stages_of(pipeline: Record) -> dict[str, str]:
+def stages_of(pipeline: "Record") -> dict[str, str]:
     """Give the stages of a deal pipeline: label by id."""
     stages = pipeline.get("stages")
     listed = [each for each in stages if isinstance(each, dict)] if isinstance(stages, list) else []
     return {str(each.get("id")): str(each.get("label") or "") for each in listed}
 
 
-def _held(definition: Record) -> tuple[Form, Options] | None:
+def _held(definition: "Record") -> tuple[Form, Options] | None:
     """Say what a property holds; None where nothing is known of it, as of options that live elsewhere."""
     kind, field = definition.get("type"), definition.get("fieldType")
     if kind in ("enumeration", "bool"):

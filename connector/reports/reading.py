@@ -4,12 +4,14 @@ The forecast asks HubSpot for the prospects and for their deals, a hundred a cal
 everybody else. Ids are held in memory, records are not. It is right as a whole or fails: a sum with holes is none.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
+from connector.headcount import headcount
 from connector.hubspot.batch import BatchAnswer
 from connector.hubspot.client import HubSpotPortal
 from connector.hubspot.failure import HubSpotError
@@ -95,23 +97,17 @@ def rates_of(engine: sa.Engine, portal: int, progress: Progress) -> Rates:
 
 def rules_of(engine: sa.Engine, portal: int, pack: Pack) -> PortalRules:
     """Count of how many contacts each rule of the pack is the present reason."""
-    query = (
-        sa.select(
-            contacts.c.rule,
-            sa.func.count().label("number"),
-            sa.func.count().filter(contacts.c.pack_hash != pack.hash).label("others"),
-        )
-        .where(contacts.c.portal == portal, contacts.c.gone.is_(None))
-        .group_by(contacts.c.rule)
-    )
     with reading(engine) as connection:
-        rows = connection.execute(query).all()
+        by = (contacts.c.stage, contacts.c.status, contacts.c.rule, contacts.c.pack_hash)
+        counted = headcount(connection, portal, *by)
+    found: Counter[str] = Counter()
+    for (*_, rule, _), number in counted.items():
+        found[rule] += number
     entries = [RuleEntry(id=rule.id, stage=rule.stage, because=rule.because) for rule in pack.stages]
     return PortalRules(
-        rules=count_rules(entries, {row.rule: row.number for row in rows}),
-        contacts=sum(row.number for row in rows),
-        by_other_version=sum(row.others for row in rows),
-    )
+        rules=count_rules(entries, found), contacts=found.total(),
+        by_other_version=sum(number for (*_, version), number in counted.items() if version != pack.hash),
+    )  # fmt: skip
 
 
 def _prospect_ids(engine: sa.Engine, portal: int) -> Sequence[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from connector.config import Config, Portal
 from connector.errors import FilesInvalid
 from connector.moments import Clock
+from connector.packs import unmapped_stages
 from connector.problems import is_broken
 from connector.record import Judged
 from connector.rollout.document import Heading, writing_plan
@@ -18,7 +19,7 @@ from connector.rollout.summary import Summary
 from connector.rulebook.checking import load_pack
 from connector.rulebook.judging import Rulebook
 from connector.rulebook.pack import Pack
-from connector.services import Services, open_services, terms_of, unmapped_stages
+from connector.services import Services, open_services, terms_of
 from connector.telemetry import Metrics, build_metrics
 
 MOST_NAMED = 1_000

@@ -207,13 +207,25 @@ def _text(value: Scalar | list[Scalar]) -> str | None:
     return None if value is None else as_text(value)
 
 
-def judge_case(case: Case, pack: Pack, see: Callable[[Case, int], Seen]) -> CaseResult:
-    """Judge one case by `see`, which decides as the product does, and compare."""
+def missing_pack(cases: CaseFile) -> list[Problem]:
+    """Say that the pack of a case file is not there, if so."""
+    found = f"the pack {str(cases.pack)!r} is not there"
+    problem = Problem(place=Place(file=cases.file), code="missing-pack", found=found, cure="correct `pack:`")
+    return [] if cases.pack.exists() else [problem]
+
+
+def case_problems(case: Case, pack: Pack) -> list[Problem]:
+    """Say why a case cannot be judged."""
     problems = [*case.problems, *_unknown_names(case, pack)]
     if case.now is None and pack.depends_on_time and not case.problems:
         cure = "add `now: 2026-03-02T09:00:00Z` to the file or the case"
         problems.append(Problem(place=case.place, code="missing-now", found="the pack depends on time", cure=cure))
-    if problems:
+    return problems
+
+
+def judge_case(case: Case, pack: Pack, see: Callable[[Case, int], Seen]) -> CaseResult:
+    """Judge one case by `see`, which decides as the product does, and compare."""
+    if problems := case_problems(case, pack):
         return CaseResult(file=case.file, name=case.name, result="errored", problems=tuple(problems))
     seen = see(case, case.now or 0)
     differences = tuple(_differences(case.expect, seen))

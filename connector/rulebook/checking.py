@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from connector.problems import Problem, is_broken
 from connector.rulebook.conditions import (
@@ -18,9 +20,10 @@ from connector.rulebook.conditions import (
 )
 from connector.rulebook.contradictions import contradictions
 from connector.rulebook.feedback import fed_by_own_writes
+from connector.rulebook.mending import mended
 from connector.rulebook.operands import names_setting
 from connector.rulebook.pack import Pack, PackFile
-from connector.rulebook.reading import Document, Path_, read_bytes, read_file
+from connector.rulebook.reading import Document, Path_, read_bytes, read_raw
 from connector.rulebook.sections import Faults, SectionReader
 from connector.rulebook.shape import shape
 
@@ -28,18 +31,36 @@ RESERVED = frozenset(
     {"all", "any", "not", "any_deal", "no_deal", "stage", "status", "entered", "stage_for_at_least", "now"}
 )
 _OWN_ID = ("stages", "statuses", "values")
+_STAND_INS: Mapping[str, Any] = {
+    "version": 1, "pack": "nameless", "ladder": ["nameless"], "stages": [{}], "because": "?", "status": "new",
+    "set": {"nameless": "x"}, "title": "?", "task": {}, "every": "1 day", "while": {"nameless": {"known": True}},
+    "from": "deal.nameless", "map": {"nameless": []},
+}  # fmt: skip
 
 
 def load_pack(path: Path, *, shown_as: str | None = None) -> tuple[Pack | None, list[Problem]]:
     """Read and check a pack; no pack when anything in it is wrong (warnings do not count)."""
-    document, problems = read_file(path, shown_as=shown_as)
-    return (None, problems) if document is None else check_pack(document, problems)
+    file = shown_as or str(path)
+    raw, problems = read_raw(path, file=file)
+    return (None, problems) if raw is None else _load(raw, file)
 
 
 def load_pack_text(text: str, *, file: str = "pack.yaml") -> tuple[Pack | None, list[Problem]]:
     """Read and check a pack from a text."""
-    document, problems = read_bytes(text.encode(), file=file)
-    return (None, problems) if document is None else check_pack(document, problems)
+    return _load(text.encode(), file)
+
+
+def _load(raw: bytes, file: str) -> tuple[Pack | None, list[Problem]]:
+    pack, problems = _loaded(raw, file)
+    return pack, list(problems)
+
+
+@lru_cache(maxsize=8)
+def _loaded(raw: bytes, file: str) -> tuple[Pack | None, tuple[Problem, ...]]:
+    """Read and check what stands in a file; several look at the same one, and each look takes as long as the first."""
+    document, problems = read_bytes(raw, file=file)
+    pack, problems = (None, problems) if document is None else check_pack(document, problems)
+    return pack, tuple(problems)
 
 
 def check_pack(document: Document, found: Sequence[Problem] = ()) -> tuple[Pack | None, list[Problem]]:
@@ -48,30 +69,35 @@ def check_pack(document: Document, found: Sequence[Problem] = ()) -> tuple[Pack 
     file, shape_problems = shape(PackFile, document)
     problems += shape_problems
     if file is None:
-        _check_conditions(document, problems)
+        _check_the_rest(document, problems)
         return None, sorted(problems)
     pack = _Checker(document, file, problems).pack()
     return (None if is_broken(problems) else pack), sorted(problems)
 
 
-def _check_conditions(document: Document, problems: list[Problem]) -> None:
-    """Read every condition of a file whose shape is wrong elsewhere, so that one run still reports all of it."""
+def _check_the_rest(document: Document, problems: list[Problem]) -> None:
+    """Check what is left of a file whose shape is wrong elsewhere, so that one run still reports all of it."""
     data = document.data if isinstance(document.data, dict) else {}
-    facts, settings = (data[key] if isinstance(data.get(key), dict) else {} for key in ("facts", "settings"))
-    ladder = data.get("ladder")
-    stages = [name for name in ladder if isinstance(name, str)] if isinstance(ladder, list) else []
+    missed = {name: not isinstance(data.get(name), kind) for name, kind in (("ladder", list), ("facts", dict))}
+    absent = {
+        "unknown-stage": missed["ladder"], "unknown-fact": missed["facts"],
+        "unknown-setting": not isinstance(data.get("settings"), dict),
+        "wrong-action": True,  # what it was to do may have been taken out
+    }  # fmt: skip
     found: list[Problem] = []
-    reader = ConditionReader(document, settings=settings, facts=facts, ladder=stages, problems=found)
-    for name, condition in facts.items():
-        reader.read(condition, ("facts", name))
-    for section in ("stages", "statuses", "values", "tasks", "cadences", "actions"):
-        entries = data.get(section)
-        for number, entry in enumerate(entries if isinstance(entries, list) else []):
-            for key in ("when", "while"):
-                if isinstance(entry, dict) and key in entry:
-                    reader.read(entry[key], (section, number, key))
-    absent = {"unknown-stage": not stages, "unknown-fact": not facts, "unknown-setting": not settings}
-    problems += [problem for problem in found if not absent.get(problem.code)]
+    file = mended(PackFile, document, _stand_in)
+    if file is not None:
+        _Checker(document, file, found).pack()
+    problems += [one for one in found if one.severity == "error" and not absent.get(one.code)]
+
+
+def _stand_in(path: Path_, key: str) -> Any:
+    """Give something for a key that is missing, of which nothing else can be said."""
+    if key == "id":
+        return "nameless-" + "-".join(map(str, path))
+    if key == "stage":
+        return "nameless" if path[-1:] == ("create_deal",) else None
+    return _STAND_INS.get(key)
 
 
 class _Checker:

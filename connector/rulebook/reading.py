@@ -54,13 +54,18 @@ class Document:
 def read_file(path: Path, *, shown_as: str | None = None) -> tuple[Document | None, list[Problem]]:
     """Read a YAML file; no document when it is not there or not YAML."""
     file = shown_as or str(path)
+    raw, problems = read_raw(path, file=file)
+    return (None, problems) if raw is None else read_bytes(raw, file=file)
+
+
+def read_raw(path: Path, *, file: str) -> tuple[bytes | None, list[Problem]]:
+    """Read what stands in a file, at least as much of it as shows that it is too large."""
     try:
         with path.open("rb") as stream:
-            raw = stream.read(MAX_BYTES + 1)
+            return stream.read(MAX_BYTES + 1), []
     except OSError as error:
         found = f"cannot be read ({error.strerror or error})"
         return None, [_problem(file, "file-unreadable", found, cure="check the path and its permissions")]
-    return read_bytes(raw, file=file)
 
 
 def read_bytes(raw: bytes, *, file: str) -> tuple[Document | None, list[Problem]]:
@@ -190,7 +195,8 @@ class _Reader:
         return data
 
     def _scalar(self, node: ScalarNode) -> Any:
-        text: str = node.value
+        # Where a folded text was broken, the parser leaves a mark (BEL) for whoever writes it back.
+        text: str = node.value.replace("\a", "") if node.style == ">" else node.value
         self._check_text(node)
         match str(node.tag).removeprefix(_YAML_ORG):
             case "str" | "timestamp" | "merge" | "value":

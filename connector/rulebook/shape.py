@@ -45,7 +45,7 @@ def _wanted(expected: str) -> str:
 
 
 def _problem(model: type[BaseModel], document: Document, detail: ErrorDetails) -> Problem:
-    path = _path_in(document.data, detail["loc"])
+    path = path_in(document.data, detail["loc"])
     kind = detail["type"]
     if kind == "missing":
         key = str(detail["loc"][-1])
@@ -70,6 +70,7 @@ def _in_our_words(message: str) -> str:
     message = re.sub("^(Input|String|List|Dictionary|Value) should (be )?", "expected ", message)
     message = re.sub("^Input is not a path for .*$", "expected a path", message.replace("Value error, ", ""))
     message = re.sub(r"a valid dictionary( or instance of \w+)?", "a mapping", message)
+    message = message.replace("expected have", "expected to have")
     message = message.replace("a valid string", "a text").replace("a valid integer", "a whole number")
     return message.replace("a valid ", "a ")
 
@@ -87,7 +88,7 @@ def _shown(value: Any) -> str:
     return f"found {text if len(text) <= 60 else text[:57] + '…'}"
 
 
-def _path_in(data: Any, location: tuple[int | str, ...]) -> Path_:
+def path_in(data: Any, location: tuple[int | str, ...]) -> Path_:
     """Keep the parts of pydantic's location that are steps in the data; it adds names of its own for unions."""
     path: list[str | int] = []
     for step in location:

@@ -85,7 +85,7 @@ contacts = sa.Table(
         comment="1: what is known waits for the contact that it was merged into",
     ),
     sa.Column("shadow", _Absent, nullable=True, comment="what a candidate pack has decided beside the live one"),
-    sa.Index("ix_contacts_portal_stage_status", "portal", "stage", "status"),
+    sa.Index("ix_contacts_portal_stage_status_rule", "portal", "stage", "status", "rule", "pack_hash"),
     sa.Index("ix_contacts_portal_gone", "portal", "gone", sqlite_where=_GONE, postgresql_where=_GONE),
 )
 
@@ -114,6 +114,18 @@ records = sa.Table(
     sa.Index("ix_records_portal_contact_id", "portal", "contact", "id"),
     sa.Index("ix_records_decided_at", "decided_at"),
     sa.Index("ix_records_shadow", "portal", "id", sqlite_where=_DIFFERS, postgresql_where=_DIFFERS),
+)
+
+days = sa.Table(
+    "days",
+    metadata,
+    sa.Column("portal", sa.BigInteger, primary_key=True),
+    sa.Column("begins", _Moment, primary_key=True, comment="midnight where the portal is"),
+    sa.Column("ends", _Moment, primary_key=True),
+    sa.Column("until", _Moment, nullable=False, comment="counted up to here"),
+    sa.Column("turns", sa.JSON, nullable=False, comment="decisions by where from, where to and which rule"),
+    sa.Column("gone", sa.JSON, nullable=False, comment="where those stood who were deleted or merged"),
+    sa.Column("stays", sa.JSON, nullable=False, comment="how long stages had lasted for those who left them"),
 )
 
 packs = sa.Table(

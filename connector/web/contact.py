@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import flask
 import sqlalchemy as sa
@@ -37,6 +38,7 @@ _SHOWN, _MOST = 10, 100
 _MOST_EFFECTS = 50
 _ANSWERS = ("yes", "no", "unknown")
 _TYPES: Mapping[str, str] = {"contact": "0-1", "task": "0-27", "deal": "0-3"}
+_HUBSPOT = "hubapi.com"
 _NOBODY = "Nothing is known here of such a contact. It has never been looked at, or it was forgotten."
 _log = structlog.get_logger()
 
@@ -193,10 +195,15 @@ def _moment_of(text: str | None) -> int | None:
 
 
 def hubspot_link(portal: Portal, kind: str, record: str | None) -> str | None:
-    """Give the address of a record in HubSpot's own pages; None for what has none."""
-    if kind not in _TYPES or not record or not record.isdigit():
+    """Give the address of a record in HubSpot's own pages; None for what has none, as in a practice HubSpot."""
+    if kind not in _TYPES or not record or not record.isdigit() or not _is_hubspots(portal.api_url):
         return None
     return f"https://app.hubspot.com/contacts/{portal.id}/record/{_TYPES[kind]}/{record}"
+
+
+def _is_hubspots(address: str) -> bool:
+    host = (urlsplit(address).hostname or "").rstrip(".")
+    return host == _HUBSPOT or host.endswith(f".{_HUBSPOT}")
 
 
 def _named(site: Site, portal: str, contact: str) -> Portal:

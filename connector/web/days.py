@@ -1,57 +1,25 @@
-"""What was decided on each day, for the page Funnel: read once a day and remembered, for past days stay as they are.
+"""Days for the pages: from the book that the workers keep, and from the records what is not in it yet.
 
-A request reads days for a second at most and leaves the rest to the next one, so a large store is counted in turns and
-nobody's webhook waits for it. The price: the counts are this process's own, and begin anew with it; records that were
-removed since are still counted until then.
+That is the last minutes, as a rule. Where no worker has come to it yet, a request counts for a part of a second, keeps
+in this process how far it came, and leaves the rest to the next one.
 """
 
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
-from typing import NamedTuple
+from datetime import tzinfo
 
 import sqlalchemy as sa
 
+from connector.daybook import SETTLED_AFTER, Bounds, book_of
+from connector.days import Day, begin_of_records, count_on, days_until
 from connector.moments import MINUTE, Clock
 from connector.store.engine import reading
-from connector.store.tables import contacts, records
-from connector.web.stands import Stand
 
-LONGEST = 90
 _MOST_DAYS = 2_000
-_MOST_STAYS = 5_000
-_AT_ONCE_S = 1.0
-_TODAY_ANEW_AFTER = MINUTE
-_BEFORE = records.c.read["before"]
-
-
-class Turn(NamedTuple):
-    """A kind of decision: where the contact stood before (None: nowhere yet), where it stands, and by which rule."""
-
-    before: Stand | None
-    after: Stand
-    rule: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Day:
-    """What was decided from one midnight to the next."""
-
-    begins: int
-    ends: int
-    turns: Mapping[Turn, int]
-    gone: Mapping[Stand, int]
-    """Where those stood who were deleted or merged into another."""
-    stays: Sequence[tuple[str, int]]
-    """Stages that contacts left, with how long (milliseconds) each had been there."""
-
-    @property
-    def decisions(self) -> int:
-        """Count the decisions."""
-        return sum(self.turns.values())
+_AT_ONCE_S = 0.4
+_ANEW_AFTER = MINUTE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,119 +30,85 @@ class Period:
     is_whole: bool
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Read:
+    """A day as it was read: what of it can change no more, and all of it."""
+
+    at: int
+    settled: Day
+    whole: Day
+
+    def holds(self, now: int) -> bool:
+        """Ask whether it may still be shown."""
+        return self.settled.is_over or (self.is_complete and 0 <= now - self.at < _ANEW_AFTER)
+
+    @property
+    def is_complete(self) -> bool:
+        """Ask whether nothing was left for another time."""
+        return self.whole.until >= min(self.whole.ends, self.at)
+
+
 class Days:
     """Reads days of portals and remembers them; thread-safe."""
 
     def __init__(self, engine: sa.Engine, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
-        self._known: dict[tuple[int, int, int], tuple[int, Day]] = {}
+        self._known: dict[tuple[int, Bounds], _Read] = {}
         self._lock = threading.Lock()
 
     def latest(self, portal: int, number: int, zone: tzinfo) -> Period:
-        """Give the newest days of a portal; what is not known yet is read as far as a second reaches."""
+        """Give the newest days of a portal; what is in no book yet is counted as far as a moment reaches."""
         now = self._clock()
-        wanted = list(_bounds(now, number, zone))
+        wanted = list(days_until(now, number, zone))
         if self._lock.acquire(blocking=False):  # whoever comes meanwhile takes what is there
             try:
                 self._read(portal, wanted, now)
             finally:
                 self._lock.release()
         found: list[Day] = []
-        for begins, ends in wanted:
-            kept = self._known.get((portal, begins, ends))
-            if kept is None:
+        for bounds in wanted:
+            kept = self._known.get((portal, bounds))
+            if kept is None or not kept.is_complete:
                 break
-            found.append(kept[1])
+            found.append(kept.whole)
         return Period(days=tuple(reversed(found)), is_whole=len(found) == len(wanted))
 
-    def _read(self, portal: int, wanted: Sequence[tuple[int, int]], now: int) -> None:
+    def _read(self, portal: int, wanted: Sequence[Bounds], now: int) -> None:
         until = time.monotonic() + _AT_ONCE_S
-        for begins, ends in wanted:
-            kept = self._known.get((portal, begins, ends))
-            if kept is not None and not _is_stale(kept[0], ends, now):
-                continue
-            with reading(self._engine) as connection:
-                self._known[portal, begins, ends] = now, read_day(connection, portal, begins, ends)
+        missing = [
+            bounds for bounds in wanted
+            if (portal, bounds) not in self._known or not self._known[portal, bounds].holds(now)
+        ]  # fmt: skip
+        with reading(self._engine) as connection:
+            book = book_of(connection, portal, missing)
+            # Before the oldest record there is nothing to count.
+            counted = min(begin_of_records(connection) or now, now - SETTLED_AFTER)
+        for bounds in missing:
+            known = self._known.get((portal, bounds))
+            begun = book.get(bounds) or Day.uncounted(*bounds, until=min(max(bounds[0], counted), bounds[1]))
+            if known is not None and known.settled.until > begun.until:
+                begun = known.settled
+            self._known[portal, bounds] = self._count(portal, begun, now, until)
             if time.monotonic() > until:
                 break
         while len(self._known) > _MOST_DAYS:
             self._known.pop(next(iter(self._known)))
 
+    def _count(self, portal: int, day: Day, now: int, until: float) -> _Read:
+        """Count what of a day is settled, and then the rest."""
+        if day.is_over:
+            return _Read(at=now, settled=day, whole=day)
+        with reading(self._engine) as connection:
 
-def _is_stale(read_at: int, ends: int, now: int) -> bool:
-    """Ask whether a day may have gone on since it was read; a decision is committed after the moment that it bears."""
-    is_over = read_at > ends + 15 * MINUTE
-    return not is_over and not 0 <= now - read_at < _TODAY_ANEW_AFTER
+            def count(day: Day, to: int) -> Day:
+                to = min(day.ends, to)
+                while day.until < to:
+                    day = count_on(connection, portal, day, to)
+                    if time.monotonic() > until:
+                        break
+                return day
 
-
-def _bounds(now: int, number: int, zone: tzinfo) -> Iterator[tuple[int, int]]:
-    """Give the beginnings and ends of the newest days where the portal is, the newest first."""
-    today = datetime.fromtimestamp(now / 1_000, zone).date()
-    for back in range(number):
-        day = today - timedelta(days=back)
-        midnights = [datetime(one.year, one.month, one.day, tzinfo=zone) for one in (day, day + timedelta(days=1))]
-        begins, ends = (round(one.timestamp() * 1_000) for one in midnights)
-        yield begins, ends
-
-
-def read_day(connection: sa.Connection, portal: int, begins: int, ends: int) -> Day:
-    """Read what was decided within a span of time."""
-    then = (records.c.portal == portal, records.c.decided_at >= begins, records.c.decided_at < ends)
-    turns, has_gone = _turns(connection, then)
-    has_moved = any(turn.before is not None and turn.before.stage != turn.after.stage for turn in turns)
-    # Each of the three reads every record of the day once; most days of most portals need the first alone.
-    return Day(
-        begins=begins, ends=ends, turns=turns, gone=_gone(connection, then) if has_gone else {},
-        stays=_stays(connection, then) if has_moved else (),
-    )  # fmt: skip
-
-
-def _turns(connection: sa.Connection, then: Sequence[sa.ColumnElement[bool]]) -> tuple[Mapping[Turn, int], bool]:
-    """Count the decisions by kind, and say whether anybody went."""
-    status = _BEFORE["status"].as_string().label("status_before")
-    is_new = sa.case((records.c.stage_before.is_not(None), 0), (_since().is_(None), 1), else_=0).label("is_new")
-    is_gone = sa.case((records.c.fingerprint == "", 1), else_=0).label("is_gone")
-    by = (records.c.stage_before, status, is_new, is_gone, records.c.stage, records.c.status, records.c.rule)
-    names = ("stage_before", "status_before", "is_new", "is_gone", "stage", "status", "rule")
-    one = sa.select(*by).where(*then).subquery()
-    columns = [one.c[name] for name in names]
-    query = sa.select(*columns, sa.func.count().label("number")).group_by(*columns)
-    found: Counter[Turn] = Counter()
-    has_gone = False
-    for row in connection.execute(query):
-        if row.is_gone:
-            has_gone = True
-            continue
-        before = None if row.is_new else Stand(row.stage_before or "", row.status_before or "")
-        found[Turn(before, Stand(row.stage or "", row.status or ""), row.rule)] += row.number
-    return found, has_gone
-
-
-def _gone(connection: sa.Connection, then: Sequence[sa.ColumnElement[bool]]) -> Mapping[Stand, int]:
-    same = (contacts.c.portal == records.c.portal, contacts.c.contact == records.c.contact)
-    known = (contacts.c.fingerprint != "", contacts.c.gone.is_not(None))
-    by = (contacts.c.stage, contacts.c.status)
-    query = (
-        sa.select(*by, sa.func.count(sa.distinct(contacts.c.contact)).label("number"))
-        .select_from(records.join(contacts, sa.and_(*same)))
-        .where(*then, records.c.fingerprint == "", *known)
-        .group_by(*by)
-    )
-    return {Stand(row.stage or "", row.status or ""): row.number for row in connection.execute(query)}
-
-
-def _stays(connection: sa.Connection, then: Sequence[sa.ColumnElement[bool]]) -> list[tuple[str, int]]:
-    moved = records.c.stage.is_distinct_from(records.c.stage_before)
-    query = (
-        sa.select(records.c.stage_before, records.c.decided_at, _since().label("since"))
-        .where(*then, records.c.stage_before.is_not(None), moved, records.c.fingerprint != "", _since().is_not(None))
-        .order_by(records.c.decided_at.desc())
-        .limit(_MOST_STAYS)
-    )
-    return [(row.stage_before, max(row.decided_at - row.since, 0)) for row in connection.execute(query)]
-
-
-def _since() -> sa.ColumnElement[int]:
-    """Since when the stage before had been that; as text first, for `as_integer` has 32 bits on PostgreSQL."""
-    return sa.cast(_BEFORE["since"].as_string(), sa.BigInteger)
+            settled = count(day, now - SETTLED_AFTER)
+            is_done = settled.until >= min(day.ends, now - SETTLED_AFTER)
+            return _Read(at=now, settled=settled, whole=count(settled, now) if is_done else settled)

@@ -1,7 +1,8 @@
 """The page Funnel: contacts by stage and status now and over time, moves, how long stages last, and the forecast.
 
 Every contact is counted for it along an index, once in five minutes at the most, whoever asks and however often; what
-was decided before comes from `days.py`. Going back from what is counted now, each day's decisions give the day before.
+was decided before comes from the book of days. Going back from what is counted now, each day's
+decisions give the day before.
 """
 
 import threading
@@ -14,16 +15,18 @@ import flask
 import sqlalchemy as sa
 from werkzeug.exceptions import BadRequest
 
+from connector.days import Stand
+from connector.headcount import headcount
 from connector.moments import DAY, MINUTE, Clock
 from connector.rulebook.pack import Pack
 from connector.sankey import Flow, sankey
 from connector.store.engine import reading
 from connector.store.tables import contacts
 from connector.web.charts import Series, areas
-from connector.web.days import Days, Period
+from connector.web.days import Period
 from connector.web.forecasts import Forecasts, add_forecast
 from connector.web.layout import Page, Site, chosen_portal, render
-from connector.web.stands import Stand, in_order, mark_of, rank_of
+from connector.web.stands import in_order, mark_of, rank_of
 
 PERIODS = (7, 30, 90)
 FIRST_SEEN = "first seen"
@@ -67,13 +70,13 @@ class Sums:
 
 
 def _add(blueprint: flask.Blueprint, site: Site) -> None:
-    counting, days, forecasts = Counting(site.engine, site.clock), Days(site.engine, site.clock), Forecasts(site)
+    counting, forecasts = Counting(site.engine, site.clock), Forecasts(site)
 
     def show() -> flask.Response:
         portal = chosen_portal(site, flask.request.args.get("portal"))
         number = _period(flask.request.args.get("days"))
         pack = site.packs[portal.id]
-        period = days.latest(portal.id, number, site.zones.of(portal.id))
+        period = site.days.latest(portal.id, number, site.zones.of(portal.id))
         at, counted = counting.of(portal.id)
         now = dict(counted)
         flows = list(moves(period, pack.ladder))
@@ -123,14 +126,13 @@ class Counting:
 
 
 def stage_counts(engine: sa.Engine, portal: int) -> Counts:
-    """Count contacts by stage and status: all of them along one index, less the few who are gone along another."""
-    by = (contacts.c.stage, contacts.c.status)
-    every = sa.select(*by, sa.func.count().label("number")).where(contacts.c.portal == portal).group_by(*by)
+    """Count contacts by stage and status."""
     with reading(engine) as connection:
-        found = Counter({Stand(row.stage or "", row.status or ""): row.number for row in connection.execute(every)})
-        for row in connection.execute(every.where(contacts.c.gone.is_not(None))):
-            found[Stand(row.stage or "", row.status or "")] -= row.number
-    return {stand: number for stand, number in found.items() if number > 0}
+        counted = headcount(connection, portal, contacts.c.stage, contacts.c.status)
+    found: Counter[Stand] = Counter()
+    for (stage, status), number in counted.items():
+        found[Stand(stage or "", status or "")] += number
+    return found
 
 
 # --- what the numbers say ---------------------------------------------------------------------------------------------
@@ -188,21 +190,26 @@ def moves(period: Period, ladder: Sequence[str]) -> Iterator[Flow]:
 
 def stays(period: Period, pack: Pack) -> Iterator[Stay]:
     """Say how long stages lasted for those who left them."""
-    found: defaultdict[str, list[int]] = defaultdict(list)
+    found: defaultdict[str, Counter[int]] = defaultdict(Counter)
     for day in period.days:
-        for stage, length in day.stays:
-            found[stage].append(length)
+        for (stage, length), number in day.stays.items():
+            found[stage][length] += number
     for stand in in_order({Stand(stage, "") for stage in found}, pack.ladder):
-        lengths = sorted(found[stand.stage])
+        lengths = found[stand.stage]
         yield Stay(
-            stage=stand.stage, mark=mark_of(stand, pack.ladder), number=len(lengths),
+            stage=stand.stage, mark=mark_of(stand, pack.ladder), number=lengths.total(),
             median=percentile(lengths, 50), ninth=percentile(lengths, 90),
         )  # fmt: skip
 
 
-def percentile(lengths: Sequence[int], percent: int) -> int:
-    """Give the smallest of sorted lengths that so many of a hundred do not exceed."""
-    return lengths[max(-(-len(lengths) * percent // 100) - 1, 0)]
+def percentile(lengths: Mapping[int, int], percent: int) -> int:
+    """Give the smallest of lengths, each there so many times, that so many of a hundred do not exceed."""
+    wanted, reached = -(-sum(lengths.values()) * percent // 100), 0
+    for length in sorted(lengths):
+        reached += lengths[length]
+        if reached >= wanted:
+            return length
+    return 0
 
 
 def _stage_moves(period: Period) -> Iterator[tuple[tuple[str | None, str], int]]:

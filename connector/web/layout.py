@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import flask
 import sqlalchemy as sa
+from markupsafe import Markup, escape
 from werkzeug.exceptions import BadRequest, NotFound
 
 from connector.config import Config, Portal
@@ -19,6 +20,7 @@ from connector.rulebook.pack import Pack
 from connector.telemetry import mask
 from connector.web.admission import Admission, Visitor
 from connector.web.asking import Asking
+from connector.web.days import Days
 from connector.web.zones import Zones
 
 # Referrer-Policy: with `no-referrer` browsers send our own forms as from nowhere (`Origin: null`).
@@ -62,6 +64,7 @@ class Site:
     admission: Admission
     zones: Zones
     hubspot: Asking
+    days: Days
 
     @property
     def portals(self) -> list[int]:
@@ -140,6 +143,14 @@ def span(milliseconds: int) -> str:
 def masked(text: str | None) -> str:
     """Leave out of an error what may be personal or secret, as in the log."""
     return str(mask(None, "", {"text": text or ""})["text"])
+
+
+def told(text: str | None) -> Markup:
+    """Write an error for people: masked, and what stands between backticks as code."""
+    plain, *coded = re.split(r"`([^`]*)`", masked(text))
+    code = Markup("<code>{}</code>")
+    parts = [escape(one) if place % 2 else code.format(one) for place, one in enumerate(coded)]
+    return Markup("").join([escape(plain), *parts])
 
 
 def chosen_portal(site: Site, text: str | None) -> Portal:

@@ -11,6 +11,7 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.exceptions import Forbidden, HTTPException
 
 from connector.config import Config
+from connector.days import Stand
 from connector.errors import StagekeeperError
 from connector.inbox import Inbox
 from connector.moments import Clock
@@ -21,10 +22,11 @@ from connector.telemetry import Metrics
 from connector.web import connect, contact, funnel, now, rules, trouble
 from connector.web.admission import Admission, Visitor, came_safely, cookie_name
 from connector.web.asking import Asking
+from connector.web.days import Days
 from connector.web.forms import own_path
-from connector.web.layout import Page, Site, masked, render_message, secured, send_on, span
+from connector.web.layout import Page, Site, masked, render_message, secured, send_on, span, told
 from connector.web.signin import CHALLENGE, add_signin, login_form
-from connector.web.stands import Stand, mark_of
+from connector.web.stands import mark_of
 from connector.web.zones import Zones
 
 PAGES = (now.PAGE, funnel.PAGE, contact.PAGE, rules.PAGE, trouble.PAGE)
@@ -54,6 +56,7 @@ def make_page(  # noqa: PLR0913 - what all pages are made from
     site = Site(
         config=config, packs=packs, engine=engine, inbox=inbox, troubles=troubles, clock=clock, admission=admission,
         zones=Zones(config, engine, clock), hubspot=Asking(config, engine, clock, metrics),
+        days=Days(engine, clock),
     )  # fmt: skip
     blueprint = flask.Blueprint(
         "page", __name__, template_folder="templates", static_folder="static", static_url_path="/static"
@@ -80,7 +83,7 @@ def _prepare(state: BlueprintSetupState, site: Site) -> None:
     config = site.config
     app.jinja_env.globals.update(pages=pages_of(config), moment=site.zones.moment, portals=config.portals)
     app.jinja_env.globals["mark"] = lambda stage, status, portal: _mark(site, stage, status, portal)
-    app.jinja_env.filters.update({"span": span, "masked": masked, "number": "{:,}".format})
+    app.jinja_env.filters.update({"span": span, "masked": masked, "told": told, "number": "{:,}".format})
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     for code in (404, 405):  # addresses that belong to no page
         app.register_error_handler(code, _answer_stray)

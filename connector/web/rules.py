@@ -13,11 +13,13 @@ import flask
 import sqlalchemy as sa
 
 from connector.config import Portal
+from connector.days import LONGEST
 from connector.moments import MINUTE
 from connector.reports.reading import rules_of
 from connector.rulebook.pack import Pack
 from connector.store.engine import reading
 from connector.store.tables import effects, records
+from connector.web.days import Period
 from connector.web.document import Chapter, chapters_of, facts_of
 from connector.web.layout import Counted, Page, Site, chosen_portal, render
 
@@ -44,13 +46,13 @@ class RuleCounts:
             return self.contacts.get(rule, 0)
         return self.effects.get(rule, 0) if chapter in ("tasks", "cadences", "actions") else None
 
-    def never(self, chapters: Sequence[Chapter]) -> list[tuple[str, str]]:
-        """Name the rules that never won or had an effect, each with its section."""
+    def never(self, chapters: Sequence[Chapter], won: Mapping[str, int]) -> list[tuple[str, str]]:
+        """Name the rules that never won or had an effect, each with its section; `won` says which did of late."""
         return [
             (chapter.name, one.id)
             for chapter in chapters
             for one in chapter.paragraphs
-            if self.of(chapter.name, one.id) == 0
+            if self.of(chapter.name, one.id) == 0 and not (chapter.name == "stages" and won.get(one.id))
         ]
 
 
@@ -84,11 +86,14 @@ def _add(blueprint: flask.Blueprint, site: Site) -> None:
         pack = site.packs[portal.id]
         chapters = list(chapters_of(pack))
         counts = counting.of(portal.id, pack)
+        period = site.days.latest(portal.id, LONGEST, site.zones.of(portal.id))
+        won = wins(period)
         with reading(site.engine) as connection:
             found = differences(connection, portal.id) if portal.shadow is not None else None
         return render(
             "rules.html", portal=portal, pack=pack, facts=facts_of(pack), chapters=chapters, counts=counts,
-            never=counts.never(chapters) if counts else [], differences=found, candidate=_name(portal),
+            never=counts.never(chapters, won) if counts else [], differences=found, candidate=_name(portal),
+            won=won, won_days=len(period.days),
         )  # fmt: skip
 
     blueprint.add_url_rule("/rules", view_func=show, endpoint="rules", methods=["GET"])
@@ -133,6 +138,15 @@ def count_by_rule(engine: sa.Engine, portal: int, pack: Pack, now: int) -> RuleC
         total=found.contacts, by_other_version=found.by_other_version,
         former={one.rule: one.contacts for one in found.rules if not one.in_pack and one.rule},
     )  # fmt: skip
+
+
+def wins(period: Period) -> Mapping[str, int]:
+    """Count the decisions of a period by the rule that made them."""
+    found: Counter[str] = Counter()
+    for day in period.days:
+        for turn, number in day.turns.items():
+            found[turn.rule] += number
+    return found
 
 
 def differences(connection: sa.Connection, portal: int) -> Differences:

@@ -1,20 +1,11 @@
 """Where a contact stands: a stage with its status, their order, and the colour that stands for them in every chart."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+
+from connector.days import Stand
 
 _STATUSES = ("", "unverified", "new", "cold", "warm", "hot", "closed")
 _COLOURS = 6
-
-
-class Stand(NamedTuple):
-    """A stage with its status; "" for none."""
-
-    stage: str
-    status: str
-
-    def __str__(self) -> str:
-        return f"{self.stage or 'none'} {self.status}".strip()
 
 
 def in_order(stands: Iterable[Stand], ladder: Sequence[str]) -> list[Stand]:

@@ -6,7 +6,6 @@ HubSpot's is read at most once a minute. What a machine has no table for is told
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
 from markupsafe import Markup
@@ -14,7 +13,7 @@ from markupsafe import Markup
 from connector.config import Config
 from connector.moments import MINUTE, SECOND, Clock, write_moment
 from connector.store.engine import reading
-from connector.store.tables import portals
+from connector.zones import read_zones
 
 _ANEW_AFTER = MINUTE
 
@@ -46,25 +45,11 @@ class Zones:
         now = self._clock()
         with self._lock:
             if self._read_at is None or not 0 <= now - self._read_at < _ANEW_AFTER:
-                named = self._named()
-                self._zones = {id_: zone_of(named.get(id_, ""), own) for id_, own in self._own.items()}
+                with reading(self._engine) as connection:
+                    self._zones = read_zones(connection, self._own)
                 self._read_at = now
             return self._zones
 
-    def _named(self) -> Mapping[int, str]:
-        query = sa.select(portals.c.portal, portals.c.time_zone).where(portals.c.portal.in_(list(self._own)))
-        with reading(self._engine) as connection:
-            return {row.portal: row.time_zone for row in connection.execute(query)}
-
-
-def zone_of(*names: str) -> tzinfo:
-    """Give the first of these time zones that this machine knows."""
-    for name in filter(None, names):
-        try:
-            return ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            continue
-    return UTC
 
 
 def tell(value: int, zone: tzinfo) -> Markup:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from connector.sandbox import Sandbox, SandboxOptions
-from tests.running import SECRETS, Ran, free_port, stagekeeper
+from tests.running import SECRETS, Ran, free_port, installed, stagekeeper
 
 ENV = {"HUBSPOT_ACCESS_TOKEN": SECRETS[0], "HUBSPOT_CLIENT_SECRET": SECRETS[1]}
 PROBLEM = re.compile(r"^\S+:\d+:\d+: [a-z-]+: .+$")
@@ -82,6 +82,27 @@ def test_check_reports_every_problem_with_its_place_and_exits_3(folder: Path) ->
     assert "'prospect'" in done.out
 
 
+def test_check_names_a_missing_pack_beside_other_faults(folder: Path) -> None:
+    config = folder / "config.yaml"
+    text = config.read_text().replace("level: info", "level: loud")
+    config.write_text(text.replace("rules: rules/default.yaml", "rules: rules/lost.yaml"))
+    done = run("check", folder=folder)
+    lost, loud = sorted(line.split(" ")[1] for line in done.out.splitlines())
+    assert (done.code, lost, loud) == (3, "file-unreadable:", "wrong-value:")
+
+
+def test_check_finds_what_cases_cannot_be_judged_by(folder: Path) -> None:
+    cases = folder / "rules" / "odd_test.yaml"
+    cases.write_text("pack: default.yaml\ncases:\n  - {name: one, expect: {stage: moon, tasks: [nothing]}}\n")
+    done = run("check", "rules", folder=folder)
+    found = sorted(line.split(": ")[1] for line in done.out.splitlines())
+    assert (done.code, found) == (3, ["missing-now", "unknown-name", "unknown-name"])
+    cases.write_text("pack: lost.yaml\ncases:\n  - {name: one, expect: {}}\n")
+    done = run("check", "rules/odd_test.yaml", folder=folder)
+    found = sorted(line.split(": ")[1] for line in done.out.splitlines())
+    assert (done.code, found) == (3, ["empty-expect", "missing-pack"])
+
+
 def test_check_as_json_gives_the_same_problems_as_data(folder: Path) -> None:
     pack = folder / "rules" / "default.yaml"
     pack.write_text(pack.read_text().replace("stage: prospect\n", "stage: prospekt\n", 1))
@@ -114,6 +135,14 @@ def test_a_missing_secret_is_named_and_stops_every_start(folder: Path) -> None:
     done = stagekeeper("serve", folder=folder)
     assert done.code == 3
     assert "HUBSPOT_CLIENT_SECRET" in done.err
+
+
+def test_what_starts_from_nothing_does_as_what_has_the_libraries_already(folder: Path) -> None:
+    """The other tests run commands that are forked from a process which has them; here is what people start."""
+    pack = folder / "rules" / "default.yaml"
+    pack.write_text(pack.read_text().replace("stage: prospect\n", "stage: prospekt\n", 1))
+    for arguments in (["--version"], ["check", "--format", "json"], ["events", "list"], ["schema"], ["explian"]):
+        assert installed(*arguments, folder=folder, env=ENV) == run(*arguments, folder=folder), arguments
 
 
 # --- usage ------------------------------------------------------------------------------------------------------------
@@ -270,7 +299,7 @@ def test_hubspot_unauthorised_exits_5_and_names_the_cure(folder: Path, sandbox: 
         assert "access_token" in done.err
 
 
-@pytest.mark.parametrize("database", ["sqlite:////no/such/folder/x.db", "mysql://u:p4ssw0rd@h/x"])
+@pytest.mark.parametrize("database", ["sqlite:////no/such/folder/x.db", "postgresql://u:p4ssw0rd@127.0.0.1:1/x"])
 @pytest.mark.parametrize("command", [["events", "list"], ["serve"], ["worker"]], ids=" ".join)
 def test_a_database_that_cannot_be_opened_exits_5(folder: Path, database: str, command: list[str]) -> None:
     path = folder / "config.yaml"
@@ -279,6 +308,16 @@ def test_a_database_that_cannot_be_opened_exits_5(folder: Path, database: str, c
     assert done.code == 5, done.err
     assert done.err.startswith("error: database-unavailable")
     assert "p4ssw0rd" not in done.err
+
+
+def test_a_database_that_there_cannot_be_is_a_fault_of_the_configuration(folder: Path) -> None:
+    path = folder / "config.yaml"
+    path.write_text(path.read_text().replace("sqlite:///stagekeeper.db", "mysql://u:p4ssw0rd@h/x"))
+    for command in (["check"], ["events", "list"], ["serve"]):
+        done = run(*command, folder=folder)
+        assert done.code == 3, done.err
+        assert "wrong-url" in done.out + done.err
+        assert "p4ssw0rd" not in done.out + done.err
 
 
 def test_the_demo_shows_stages_and_ends_well(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The log of real processes: one event is followed to its writes, every query of deploy/LOGS.md finds something."""
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -47,6 +48,10 @@ def lines(one: Observed, event: str) -> list[dict[str, Any]]:
 
 def written(one: Observed) -> list[dict[str, Any]]:
     return lines(one, "contact.written")
+
+
+def test_every_line_has_a_fixed_dotted_name(seen: Observed) -> None:
+    assert {name for line in seen.log() if not re.fullmatch(r"[a-z_]+\.[a-z_]+", name := line["event"])} == set()
 
 
 def test_one_event_is_followed_from_the_webhook_to_its_writes(seen: Observed) -> None:

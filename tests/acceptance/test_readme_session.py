@@ -1,44 +1,64 @@
-"""The session in the README runs as it stands there, line by line, on the practice HubSpot."""
+"""The session in the README runs as it stands there, line by line, on the practice HubSpot.
 
-import re
+What is put into the background is a process of its own, and what is more than a command is run by bash; the commands
+between are run in this process, by the function that the installed command calls, for each start of it takes a second.
+"""
+
+import os
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
-from tests.running import environment, free_port
+import pytest
 
-README = Path(__file__).parent.parent.parent / "README.md"
-SESSION = "## Change a rule, and see what it does first"
-
-
-def session() -> str:
-    """Give the commands of the session."""
-    chapter = README.read_text(encoding="utf-8").split(SESSION, 1)[1].split("\n## ", 1)[0]
-    found = re.search(r"```sh\n(.*?)```", chapter, re.DOTALL)
-    assert found is not None
-    return found[1]
+from connector.cli import run
+from tests.readme import SESSION, blocks
+from tests.running import environment, free_port, running
 
 
-def shown() -> str:
-    """Give the table that the README shows of the second plan."""
-    chapter = README.read_text(encoding="utf-8").split(SESSION, 1)[1]
-    found = re.search(r"```text\n(from .*?)```", chapter, re.DOTALL)
-    assert found is not None
-    return found[1]
+@pytest.fixture
+def background() -> Iterator[ExitStack]:
+    with ExitStack() as processes:
+        yield processes
 
 
-def test_the_session_in_the_readme_does_what_it_says(tmp_path: Path) -> None:
+def in_session(kind: str) -> str:
+    """Give what the chapter shows of this kind: the commands, or the table of the second plan."""
+    [found] = [block.text for block in blocks() if (block.kind, block.chapter) == (kind, SESSION)]
+    return found
+
+
+def do(line: str, background: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do one line as a person would who has activated the environment."""
+    words = shlex.split(line, comments=True)
+    if words[-1:] == ["&"]:
+        background.enter_context(running(*words[1:-1], folder=Path.cwd(), log=Path("background.log")))
+    elif words[:1] == ["export"]:
+        for name, _, value in (word.partition("=") for word in words[1:]):
+            monkeypatch.setenv(name, value)
+    elif words[:1] == ["stagekeeper"]:
+        assert run(words[1:]) == 0, line
+    else:
+        done = subprocess.run(["bash", "-euo", "pipefail", "-c", line], timeout=60, check=False, env=dict(os.environ))
+        assert done.returncode == 0, line
+
+
+def test_the_session_in_the_readme_does_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, background: ExitStack, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in environment(PATH=f"{Path(sys.executable).parent}:{environment()['PATH']}").items():
+        monkeypatch.setenv(name, value)
     port = free_port()
-    commands = session().replace("--contacts 60", f"--contacts 60 --port {port}").replace(":9009", f":{port}")
-    script = f"set -euo pipefail\ntrap 'kill %1' EXIT\n{commands}"
-    path = f"{Path(sys.executable).parent}:{environment()['PATH']}"
-    done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, env=environment(PATH=path), capture_output=True, text=True, timeout=120,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-3_000:]
-    said = [line.rstrip() for line in done.stdout.splitlines()]
-    for line in shown().splitlines():
+    for line in in_session("sh").splitlines():
+        do(line.replace("--contacts 60", f"--contacts 60 --port {port}").replace(":9009", f":{port}"),
+           background, monkeypatch)  # fmt: skip
+
+    said = [line.rstrip() for line in capfd.readouterr().out.splitlines()]
+    for line in in_session("text").splitlines():
         assert line in said
     assert "5 of 5 contacts done" in said
     assert any(line.startswith("why not opportunity? By the rule committed: ") for line in said)

@@ -82,12 +82,29 @@ def test_a_narrow_screen_needs_no_scrolling_sideways(visit: Visit, place: Ground
 
 def test_what_is_wide_can_be_scrolled_by_itself(visit: Visit) -> None:
     resize(visit.driver, NARROW)
-    visit.log_in(OPS)
-    region = visit.find("#decisions-region")
-    visit.ask("document.getElementById('decisions-region').focus()")
+    visit.log_in(OPS, "/funnel")
+    chart = visit.find("[aria-labelledby=moves]")
+    visit.ask("document.querySelector('[aria-labelledby=moves]').focus()")
     visit.press(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
-    visit.until(lambda: visit.ask("return document.getElementById('decisions-region').scrollLeft") > 0)
-    assert region.get_attribute("tabindex") == "0"
+    visit.until(lambda: visit.ask("return document.querySelector('[aria-labelledby=moves]').scrollLeft") > 0)
+    assert chart.get_attribute("tabindex") == "0"
+
+
+def test_on_a_narrow_screen_every_value_stands_under_its_row_with_its_name(visit: Visit, place: Ground) -> None:
+    resize(visit.driver, NARROW)
+    visit.log_in(OPS)
+    for path in ("/", "/trouble", a_prospect(place)):
+        visit.go(path)
+        rights = visit.ask(
+            "return [...document.querySelectorAll('.stacks [data-label]')].filter((one) => one.checkVisibility())"
+            ".map((one) => one.getBoundingClientRect().right)"
+        )
+        assert len(rights) > 5
+        assert max(rights) <= NARROW[0], path
+        assert visit.ask(
+            "return [...document.querySelectorAll('.stacks td:not([data-label])')].map((one) => one.innerText)"
+            ".filter((text) => text && !/^(Retry|None|No contact)/.test(text))"
+        ) == [], path
 
 
 def test_the_whole_page_can_be_walked_by_keyboard_and_the_focus_is_always_seen(visit: Visit, place: Ground) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.driving import WIDE, Visit, chromium, resize
-from tests.browser.ground import Ground, ground
+from tests.browser.ground import Ground, connecting_ground, ground
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +14,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     """What is looked at."""
     folder: Path = tmp_path_factory.mktemp("ground")
     with ground(folder) as made:
+        yield made
+
+
+@pytest.fixture
+def to_connect(tmp_path: Path) -> Iterator[Ground]:
+    """What is looked at by those who install the OAuth app."""
+    with connecting_ground(tmp_path) as made:
         yield made
 
 

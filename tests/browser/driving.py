@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from selenium import webdriver
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException, WebDriverException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
@@ -23,6 +23,8 @@ _FLAGS = (
     "--hide-scrollbars", "--force-color-profile=srgb",
 )  # fmt: skip
 _PLACES = ("chromium", "chromium-browser", "google-chrome")
+_GOING = ("does not belong to the document", "aborted by navigation", "Cannot find context", "execution context")
+"""What Chromium says when it is asked about a page that it is just leaving."""
 _CHANGING = (NoSuchElementException, StaleElementReferenceException)
 WIDE, NARROW = (1280, 900), (360, 740)
 
@@ -112,7 +114,16 @@ class Visit:
 
     def until(self, holds: Callable[[], bool], seconds: float = 10) -> None:
         """Wait until something holds."""
-        WebDriverWait(self.driver, seconds, 0.05, _CHANGING).until(lambda _: holds())
+
+        def looked() -> bool:
+            try:
+                return holds()
+            except WebDriverException as error:
+                if any(said in str(error.msg) for said in _GOING):
+                    return False
+                raise
+
+        WebDriverWait(self.driver, seconds, 0.05, _CHANGING).until(lambda _: looked())
 
     def ask(self, script: str) -> Any:
         """Ask the page itself."""

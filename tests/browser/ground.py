@@ -4,13 +4,14 @@ The clock stands still while a browser looks, so that what is shown is the same 
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 import sqlalchemy as sa
+from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from connector.config import Config, Limits
@@ -18,6 +19,7 @@ from connector.rulebook.shipped import shipped_packs
 from connector.sandbox.people import move_in, story
 from connector.store.engine import writing
 from connector.store.tables import waiting
+from tests.oauth import oauth_practice
 from tests.pages import PORTALS, SERVER, app_beside
 from tests.practice import Practice, practice
 
@@ -95,6 +97,7 @@ def _live(the: Practice) -> tuple[str, ...]:
         if day % 9 == 4:
             steps = story(people, seed=day, clock=the.time)
         the.move(hours=24 - (the.time.now // 3_600_000 - 8) % 24)
+    _quote(the, people)
     for minute in range(30):
         for _ in range(dice.choice((0, 1, 1, 2, 2, 3, 5, 8)) if minute < 29 else 4):
             step = next(steps)
@@ -104,6 +107,16 @@ def _live(the: Practice) -> tuple[str, ...]:
         the.work()
         the.move(seconds=57 if minute < 29 else 9)
     return people
+
+
+def _quote(the: Practice, people: tuple[str, ...]) -> None:
+    """Give some of the prospects open deals, so that there is something to forecast."""
+    amounts = (1_200, 18_500, 4_800, 9_900, 2_400, 32_000, 7_250, 15_000)
+    stages = ("appointmentscheduled", "qualifiedtobuy", "presentationscheduled", "contractsent")
+    prospects = [one for one in people if the.sandbox.contact(one).get("lifecyclestage") == "salesqualifiedlead"]
+    for place, (contact, amount) in enumerate(zip(prospects, amounts, strict=False)):
+        deal = {"dealname": f"Offer {place + 1}", "amount": str(amount), "dealstage": stages[place % len(stages)]}
+        the.sandbox.create_deal(deal, contacts=[contact])
 
 
 def _as_sold(config: Config) -> Config:
@@ -118,11 +131,43 @@ def _as_sold(config: Config) -> Config:
 
 @contextmanager
 def _served(the: Practice) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, app_beside(the, _as_sold(the.config)), threaded=True, request_handler=_Quiet)
+    app = app_beside(the, _as_sold(the.config))
+    with _serving(lambda _: app) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def connecting_ground(folder: Path) -> Iterator[Ground]:
+    """Serve a page whose portal is opened by an OAuth app that nobody has installed yet.
+
+    The page is localhost and HubSpot 127.0.0.1: to a browser they are different sites, as they are outside.
+    """
+    with oauth_practice(folder, more=SERVER, connected=False, asks_consent=True) as the:
+        people = (the.sandbox.create_contact({"email": "ana@example.com"}),)
+        the.catch_up()
+
+        def app(port: int) -> Flask:
+            assert the.config.oauth is not None
+            moved = {
+                "redirect_url": f"http://localhost:{port}/oauth/callback",
+                "authorize_url": f"{the.sandbox.address}/oauth/authorize",
+            }
+            oauth = the.config.oauth.model_copy(update=moved)
+            return app_beside(the, the.config.model_copy(update={"oauth": oauth}))
+
+        with _serving(app) as port:
+            yield Ground(f"http://localhost:{port}", the, people)
+
+
+@contextmanager
+def _serving(make: Callable[[int], Flask]) -> Iterator[int]:
+    """Serve an application that is told its port before it is made."""
+    server = make_server("127.0.0.1", 0, Flask("later"), threaded=True, request_handler=_Quiet)
+    server.app = make(server.server_port)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield server.server_port
     finally:
         server.shutdown()
         thread.join()

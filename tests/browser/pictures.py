@@ -10,7 +10,7 @@ from tests.browser.ground import Ground, ground
 from tests.pages import OPS
 
 FOLDER = Path(__file__).parents[2] / ".github" / "images"
-_WIDTH, _LONGEST = 1_180, 1_400
+_WIDTH, _LONGEST = 1_180, 1_700
 _SCALE = 1.25
 
 
@@ -20,13 +20,21 @@ def take(place: Ground, folder: Path) -> list[Path]:
     taken = []
     with chromium() as driver:
         visit = Visit(driver, place.address)
-        visit.log_in(OPS)
+        visit.log_in(OPS, "/funnel")
+        visit.click("#forecast button")
+        visit.until(lambda: "Weighted" in _anew(visit), 20)
         wanted = {"now": "/", "funnel": "/funnel", "contact": a_prospect(place), "trouble": "/trouble"}
         for name, path in wanted.items():
             taken.append(_save(visit, path, folder / f"{name}.png"))
         visit.as_at_night()
         taken.append(_save(visit, "/funnel", folder / "funnel-dark.png"))
     return taken
+
+
+def _anew(visit: Visit) -> str:
+    """Load the funnel again and give what its forecast says."""
+    visit.go("/funnel")
+    return visit.find("#forecast").text
 
 
 def _save(visit: Visit, path: str, file: Path) -> Path:

@@ -12,8 +12,7 @@ from typing import Any
 import orjson
 
 from connector.config import load_config
-from connector.decision import NO_MEMORY, decide
-from connector.pipeline import see_case
+from connector.decision import NO_MEMORY, decide, see_case
 from connector.problems import Problem, is_broken
 from connector.rulebook.cases import judge_case, load_cases
 from connector.rulebook.checking import check_pack, load_pack_text

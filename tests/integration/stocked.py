@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import sqlalchemy as sa
 from connector.store.engine import open_database, writing
 from connector.store.tables import contacts, effects, events, metadata, records, waiting
 from tests.databases import database_url
+from tests.forking import run_forked
 
 PORTAL = 4242
 NOW = 1_790_000_000_000
@@ -113,13 +113,11 @@ class Stock:
                 if table.name not in without
             }
 
-    def run(self, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run the command in a process of its own, without a terminal."""
-        return subprocess.run(
-            [sys.executable, "-m", "connector", "--config", str(self.config), *arguments],
-            capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=60,
-            env={**os.environ, "NO_COLOR": "1"}, **more,
-        )  # fmt: skip
+        command = ["--config", str(self.config), *arguments]
+        ran = run_forked(command, folder=Path.cwd(), environment={**os.environ, "NO_COLOR": "1"})
+        return subprocess.CompletedProcess(command, *ran)
 
 
 def stock_in(folder: Path) -> Stock:

@@ -7,15 +7,13 @@ from pathlib import Path
 import orjson
 import pytest
 import sqlalchemy as sa
-from alembic.autogenerate import compare_metadata
-from alembic.runtime.migration import MigrationContext
 
 from connector.errors import ClaimLost
 from connector.identity.erasure import PATIENCE_MS, UnderWay, count_person, erase_person, erase_when_free
 from connector.identity.receipts import Receipt, digest_of
 from connector.inbox import Inbox
 from connector.store.engine import writing
-from connector.store.tables import contacts, metadata, receipts, waiting
+from connector.store.tables import contacts, receipts, waiting
 from tests.inboxes import event
 from tests.integration.stocked import NOW, PORTAL, Stock, stock_in
 
@@ -205,8 +203,3 @@ def test_counting_finds_what_erasing_removes(stock: Stock) -> None:
     counted = count_person(stock.engine, PORTAL, "501")
     assert counted == {**ONE_OF_EACH, "events": 3}
     assert erase(stock, "501").counts == counted
-
-
-def test_the_migrations_make_the_tables_that_the_code_expects(stock: Stock) -> None:
-    with stock.engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []

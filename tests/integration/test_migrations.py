@@ -1,6 +1,7 @@
 """The database is opened durable, brought up to date once by however many start together, and refused when newer."""
 
 import sqlite3
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -9,11 +10,13 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from connector.errors import DatabaseUnavailable
 from connector.store.engine import open_database, reading, storing, without_fsync, writing
+from connector.store.migrations import revisions, script_config
 from connector.store.tables import metadata, portals
 
 ROW = {"portal": 1, "calls": [], "searches": []}
@@ -36,6 +39,18 @@ def test_the_revisions_make_every_index_and_uniqueness_of_the_code(engine: sa.En
     with made.connect() as expected, engine.connect() as found:
         assert found.execute(statement).all() == expected.execute(statement).all()
     made.dispose()
+
+
+def test_revisions_follow_each_other_as_their_files_are_numbered() -> None:
+    """Whether anything is to be done is read from their names; Alembic reads what stands in them."""
+    known = ScriptDirectory.from_config(script_config()).walk_revisions()  # newest first
+    assert [each.revision for each in known] == revisions()[::-1]
+
+
+def test_opening_what_is_up_to_date_does_not_even_load_what_changes_tables(url: str, engine: sa.Engine) -> None:
+    opening = f"from connector.store.engine import open_database; open_database({url!r})"
+    code = f"import sys; {opening}; sys.exit('alembic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_tables_can_be_made_in_postgresql_too() -> None:

@@ -20,6 +20,7 @@ from connector.services import open_services
 from connector.store.engine import file_of
 from connector.store.tables import grants
 from connector.telemetry import build_metrics
+from tests.forking import run_forked
 from tests.oauth import (
     CLIENT_ID,
     KEYS,
@@ -419,10 +420,8 @@ def test_the_tokens_of_one_portal_cannot_be_put_in_anothers_row(tmp_path: Path) 
 
 
 def run(the: Practice, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "connector", *arguments]
-    return subprocess.run(
-        command, cwd=the.folder, env=environment(), capture_output=True, text=True, timeout=60, check=False
-    )
+    ran = run_forked(arguments, folder=the.folder, environment=environment())
+    return subprocess.CompletedProcess(arguments, *ran)
 
 
 def test_the_commands_that_call_hubspot_work_with_a_granted_token(tmp_path: Path) -> None:

@@ -208,6 +208,7 @@ def test_two_mebibytes_are_taken_and_one_byte_more_is_answered_413(client: Flask
     full = packed(change()) + b" " * (LARGEST_BODY - len(packed(change())))
     assert post(client, full) == 204
     assert post(client, full + b" ") == 413
+    assert metric(client, "events_rejected_total") == {'{reason="too_large"}': 1.0}
 
 
 def test_a_body_of_unsaid_length_is_bounded_too(client: FlaskClient) -> None:

@@ -60,6 +60,11 @@ def test_a_body_that_says_it_is_too_long_is_answered_413_before_it_comes(port: i
     assert answer.startswith(b"HTTP/1.1 413 ")
 
 
+def test_ten_megabytes_at_once_are_answered_413(port: int) -> None:
+    body = b" " * 10_000_000
+    assert talk(port, head({}, **{"Content-Length": str(len(body))}), body).startswith(b"HTTP/1.1 413 ")
+
+
 def test_a_body_longer_than_it_says_is_not_the_one_that_was_signed(port: int) -> None:
     body = packed(change())
     answer = talk(port, head(signed(body), **{"Content-Length": str(len(body) - 1)}), body)

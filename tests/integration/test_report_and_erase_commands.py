@@ -211,9 +211,23 @@ def test_rules_count_the_not_nows_in_all_formats(stock: Stock) -> None:
     ]
 
 
+def test_without_a_name_forecast_rates_and_rules_are_reported(stock: Stock, sandbox: Sandbox) -> None:
+    text = stock.run("report", "--quiet")
+    printed = read_json(stock.run("report", "--format", "json"))
+    assert (text.returncode, text.stderr) == (0, "")
+    assert [line for line in text.stdout.splitlines() if line.endswith(":")] == ["forecast:", "rates:", "rules:"]
+    for name in ("forecast", "rates", "rules"):
+        alone = read_json(stock.run("report", name, "--format", "json"))
+        assert printed[name].items() <= alone.items()
+        assert stock.run("report", name, "--quiet").stdout in text.stdout
+    assert list(printed) == ["version", "report", "portal", "at", "forecast", "rates", "rules"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
+        (("report", "--format", "json", "rates"), 2),
+        (("report", "--portal", "1"), 2),
         (("report", "rates", "--portal", "1"), 2),
         (("report", "rates", "--format", "xml"), 2),
         (("report", "profits"), 2),

@@ -14,10 +14,11 @@ from connector.config import load_config
 from connector.errors import FilesInvalid, Stopped
 from connector.identity.erasure import erase_person
 from connector.moments import DAY
+from connector.packs import every_problem
 from connector.rollout.document import read_plan
 from connector.rollout.run import Options, preview
 from connector.rulebook.shipped import shipped_packs
-from connector.services import every_problem, open_services
+from connector.services import open_services
 from connector.shadow.agreement import Agreement, agreement_of
 from connector.store.tables import contacts, effects, records
 from connector.telemetry import build_metrics

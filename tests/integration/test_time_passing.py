@@ -148,9 +148,8 @@ def test_events_are_deleted_a_week_after_they_were_judged_and_not_before(tmp_pat
         the.sandbox.create_contact({"sk_source": "inbound", "firstname": "Ana"})
         the.catch_up()
         kept = the.rows(sa.select(events.c.id))
-        the.move(days=6)
-        assert the.worker.tidy() == 0
-        the.move(days=2)
-        assert the.worker.tidy() == len(kept)
-        assert the.rows(sa.select(events.c.id)) == []
-        assert the.worker.tidy() == 0
+        for days, left in ((6, kept), (2, [])):
+            the.move(days=days)
+            while the.worker.tidy():
+                pass
+            assert the.rows(sa.select(events.c.id)) == left

@@ -13,6 +13,7 @@ from connector.inbox import Failure
 from connector.store.engine import writing
 from connector.store.tables import contacts, records
 from connector.web.asking import CallsBusy, _wait_a_little
+from connector.web.contact import hubspot_link
 from tests.pages import OPS, READ, SERVER, Browser, app_beside, browser_beside
 from tests.practice import INBOUND, NOW, QUALIFIED, Practice, practice
 
@@ -62,11 +63,11 @@ def test_a_contact_is_shown_with_the_reason_every_condition_and_what_was_done(th
     assert kept["decided"]["because"] in text
     assert "contact.sk_authority yes yes is yes" in text
     assert "contact.sk_sales_step empty" in text
-    assert f'href="https://app.hubspot.com/contacts/{the.portal}/record/0-1/{contact}"' in browser.page_text
+    assert "app.hubspot.com" not in browser.page_text  # the practice HubSpot has no pages to lead to
     tasks = [task["id"] for task in the.sandbox.tasks_of(contact)]
     assert tasks
     for task in tasks:
-        assert f'href="https://app.hubspot.com/contacts/{the.portal}/record/0-27/{task}"' in browser.page_text
+        assert f'<td data-label="In HubSpot">{task}</td>' in browser.page_text
     assert "set lifecyclestage: lead → salesqualifiedlead" in text
     assert "2 decisions kept, the newest first" in text
 
@@ -285,3 +286,17 @@ def test_a_long_history_is_shown_in_parts(the: Practice) -> None:
     path = f"/contact/{the.portal}/{contact}"
     assert browser.get(path).text.count("claim <code>") == 10
     assert browser.get(f"{path}?all=1").text.count("claim <code>") > 10
+
+
+@pytest.mark.parametrize(
+    ("api_url", "leads_there"),
+    [("https://api.hubapi.com", True), ("https://api.hubapi.com:443/", True), ("https://eu1.hubapi.com", True),
+     ("http://127.0.0.1:9009", False), ("https://hubapi.com.example.com", False), ("https://nothubapi.com", False)],
+)  # fmt: skip
+def test_links_lead_into_hubspot_where_it_is_hubspots_own(the: Practice, api_url: str, leads_there: bool) -> None:
+    portal = the.config.portals[0].model_copy(update={"api_url": api_url})
+    found = [hubspot_link(portal, kind, "17") for kind in ("contact", "task", "deal", "erase")]
+    there = [f"https://app.hubspot.com/contacts/4242/record/{kind}/17" for kind in ("0-1", "0-27", "0-3")]
+    assert found == ([*there, None] if leads_there else [None] * 4)
+    assert hubspot_link(portal, "contact", None) is None
+    assert hubspot_link(portal, "contact", "../settings") is None

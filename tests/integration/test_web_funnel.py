@@ -11,13 +11,13 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
+from connector.days import Day, Stand, count_on
 from connector.moments import DAY, HOUR, MINUTE
 from connector.store.engine import reading, writing
 from connector.store.tables import records
 from connector.web import days
-from connector.web.days import Days, read_day
+from connector.web.days import Days
 from connector.web.funnel import levels, percentile, stage_counts
-from connector.web.stands import Stand
 from tests.pages import READ, SERVER, Browser, browser_beside
 from tests.practice import INBOUND, QUALIFIED, Practice, leads, practice
 
@@ -130,18 +130,23 @@ def test_decisions_of_other_portals_and_days_do_not_count(tmp_path: Path) -> Non
         the.catch_up()
         now = the.time.now
         with reading(the.services.engine) as connection:
-            assert read_day(connection, 4242, now - HOUR, now + HOUR).decisions == 2
-            assert read_day(connection, 5353, now - HOUR, now + HOUR).decisions == 1
-            assert read_day(connection, 5353, now + HOUR, now + 2 * HOUR).decisions == 0
+
+            def decisions(portal: int, begins: int, ends: int) -> int:
+                return count_on(connection, portal, Day.uncounted(begins, ends), ends).decisions
+
+            assert decisions(4242, now - HOUR, now + HOUR) == 2
+            assert decisions(5353, now - HOUR, now + HOUR) == 1
+            assert decisions(5353, now + HOUR, now + 2 * HOUR) == 0
         browser = browser_beside(the)
         assert "Contacts 2 First seen" in words(browser, "/funnel")
         assert "Contacts 1 First seen" in words(browser, "/funnel?portal=5353")
 
 
 def test_percentiles_are_lengths_that_were() -> None:
-    assert [percentile([MINUTE], each) for each in (50, 90)] == [MINUTE, MINUTE]
-    assert [percentile(range(1, 11), each) for each in (50, 90)] == [5, 9]
-    assert [percentile([1, 2], each) for each in (50, 90, 100)] == [1, 2, 2]
+    assert [percentile({MINUTE: 1}, each) for each in (50, 90)] == [MINUTE, MINUTE]
+    assert [percentile(dict.fromkeys(range(1, 11), 1), each) for each in (50, 90)] == [5, 9]
+    assert [percentile({2: 1, 1: 1}, each) for each in (50, 90, 100)] == [1, 2, 2]
+    assert [percentile({1: 5, 9: 4, 7: 1}, each) for each in (50, 51, 60, 61)] == [1, 7, 7, 9]
 
 
 # --- the forecast -----------------------------------------------------------------------------------------------------

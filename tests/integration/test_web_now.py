@@ -103,7 +103,7 @@ def test_looking_changes_nothing_and_says_when_no_worker_takes_events_up(pages: 
     assert rows(browser)["4242"][2:5] == ["2", "0", "–"]
     pages.time.move(90 * SECOND)
     text = browser.get("/").text
-    assert "<dt>Events no worker has taken up</dt><dd>2</dd>" in text
+    assert "<dt>Events not taken up yet</dt><dd>2</dd>" in text
     assert "No worker takes events up</strong>, since 1 min 30 s." in text
     pages.inbox.listing()
     assert "No worker takes events up" not in browser.get("/").text
@@ -131,7 +131,7 @@ def test_a_portal_in_trouble_is_shown_with_its_cure_and_without_personal_data(pa
     shown = rows(browser)
     assert [shown["4242"][8], shown["5353"][8]] == ["unauthorised", "well"]
     told = " ".join(browser.page.text.split())
-    cure = "HubSpot portal 4242: unauthorised for ***@***; set a valid `access_token`"
+    cure = "HubSpot portal 4242: unauthorised for ***@***; set a valid access_token"
     assert f"Portal 4242 Practice: unauthorised, for 3 min. {cure}. Its events are kept" in told
 
 
@@ -155,7 +155,7 @@ def test_what_is_large_is_counted_to_a_bound(pages: Pages, monkeypatch: pytest.M
     browser = pages.logged_in()
     text = browser.get("/").text
     assert "<dt>Events in the last minute</dt><dd>5 or more</dd>" in text
-    assert "<dt>Events no worker has taken up</dt><dd>5 or more</dd>" in text
+    assert "<dt>Events not taken up yet</dt><dd>5 or more</dd>" in text
     pages.inbox.listing()
     assert rows(browser)["4242"][3:6] == ["4 or more", "0 s", "3 or more"]
 

@@ -70,10 +70,24 @@ def test_it_counts_how_often_each_rule_won_and_names_those_that_never_did(tmp_pa
         text = words(browser)
         never = re.findall(r'class="pill warn" href="#rule-(\w+)-(\w+)"', browser.page_text)
     assert never == [("stages", "never"), ("actions", "deal")]
-    assert "They asked. asked 2 contacts" in text
+    assert "They asked. asked 2 contacts won 2 times" in text
     assert re.search(r"The rest\. always 1 contact\b", text)
     assert "entered lead 2 times" in text
     assert "example.com" not in text
+
+
+def test_a_rule_that_won_of_late_is_none_that_never_did(tmp_path: Path) -> None:
+    with practice(tmp_path, rules=LIVE, worker=SERVER) as the:
+        contact = leads(the, 1)[0]
+        the.catch_up()
+        the.move(days=3)
+        the.sandbox.update_contact(contact, {"sk_source": ""})
+        the.catch_up()
+        browser = browser_beside(the)
+        assert "They asked. asked 0 contacts won 1 time " in words(browser)
+        assert re.findall(r'class="pill warn" href="#rule-stages-(\w+)"', browser.page_text) == ["never"]
+        the.move(days=95)
+        assert "They asked. asked 0 contacts won 0 times" in words(browser_beside(the))
 
 
 def test_counts_are_taken_once_in_five_minutes(the: Practice) -> None:
@@ -98,7 +112,7 @@ def test_where_a_candidate_differs_is_listed_with_both_rules(tmp_path: Path) -> 
         text = words(browser)
         link = f'href="/contact/{the.portal}/{contact}"' in browser.page_text
     assert "The candidate candidate.yaml in shadow" in text
-    assert "1 decisions of the records would have been others" in text
+    assert "1 decision of the records would have been otherwise" in text
     assert "prospect warm prospect cold status" in text
     assert "qualified qualified 1" in text
     assert link

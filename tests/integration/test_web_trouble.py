@@ -38,7 +38,7 @@ def link(browser: Browser, word: str) -> str | None:
 def test_nothing_is_nothing(pages: Pages) -> None:
     browser = pages.logged_in()
     assert shown(browser) == []
-    assert browser.page.text.count("None.") == 3
+    assert browser.page.text.count("None: ") == 3
     assert [form.action for form in browser.page.forms] == ["/logout"]
 
 
@@ -56,7 +56,7 @@ def test_a_dead_letter_is_shown_with_its_error_and_its_ids_and_without_personal_
     assert ["<code>0a1b-2c</code>" in text, "<code>newer</code>" in text, "older" in text, "example" in text] == [
         True, True, False, False,
     ]  # fmt: skip
-    assert '<td class="number">1</td>' in text
+    assert '<td class="number" data-label="Attempts">1</td>' in text
 
 
 def test_dead_letters_are_paged_the_newest_first_over_all_portals(pages: Pages) -> None:

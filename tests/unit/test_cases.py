@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from connector.pipeline import see_case
+from connector.decision import see_case
 from connector.problems import Problem
 from connector.rulebook.cases import CaseFile, CaseResult, judge_case, load_cases
 from tests.rulebooks import rulebook_of

@@ -8,14 +8,14 @@ import pytest
 
 from connector.cli.test import run_files
 from connector.config import load_config
+from connector.decision import see_case
 from connector.errors import FilesInvalid
-from connector.pipeline import see_case
+from connector.packs import load_packs
 from connector.problems import Place, Problem, is_broken, nearest
 from connector.rulebook.cases import judge_case, load_cases
 from connector.rulebook.checking import load_pack, load_pack_text
 from connector.rulebook.coverage import cover
 from connector.rulebook.judging import Rulebook
-from connector.services import load_packs
 from tests.problem_codes import OF_A_PORTAL, PROVEN, problem_codes
 
 FOLDER = Path(__file__).parent.parent / "data" / "rules_bad"

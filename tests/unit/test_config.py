@@ -1,9 +1,12 @@
 """The configuration: every fault with its place, references filled in, secrets shown nowhere."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from pydantic import BaseModel
 
 from connector.config import Config, config_path, load_config
 from connector.moments import MINUTE, SECOND, WEEK
@@ -73,6 +76,29 @@ def test_the_example_that_ships_is_without_faults() -> None:
     assert problems == []
     assert config is not None
     assert config.portals[0].rules.is_file()
+
+
+def settings_of(model: type[BaseModel]) -> Iterator[str]:
+    """Name every setting of a mapping and of those in it."""
+    for name, one in model.model_fields.items():
+        yield one.alias or name
+        for inner in (one.annotation, *get_args(one.annotation)):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                yield from settings_of(inner)
+
+
+def test_the_example_names_every_setting_and_those_behind_a_hash_as_they_are_without_it(tmp_path: Path) -> None:
+    text = example_config().read_text("utf-8")
+    assert {name for name in settings_of(Config) if not re.search(rf"\b{name}:\s", text)} == set()
+    given = re.sub(r"^( +)# (?!oauth|shadow|metrics)(\w+: )", r"\1\2", text, flags=re.MULTILINE)
+    assert given != text
+    environment = {"HUBSPOT_ACCESS_TOKEN": "a", "HUBSPOT_CLIENT_SECRET": "b"}
+    loaded = []
+    for each in (text, given):
+        (tmp_path / "config.yaml").write_text(each, "utf-8")
+        loaded.append(load_config(tmp_path / "config.yaml", environment))
+    assert loaded[0] == loaded[1]
+    assert loaded[0][1] == []
 
 
 # --- references -------------------------------------------------------------------------------------------------------

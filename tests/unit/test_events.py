@@ -172,12 +172,24 @@ def test_a_time_that_cannot_be_read_is_no_reason_not_to_look(moment: object) -> 
     "raw",
     [
         b"", b"{}", b"null", b'"x"', b"5", b"[1]", b"[null]", b"[[]]", b'[{"a":1},2]', b"[{]", b"[{}] x", b"\xff\xfe",
-        b'[{"a":"\xff"}]', b'[{"a":NaN}]', b'[{"a":"\\ud800"}]', b"[" * 5_000 + b"]" * 5_000, b"\xef\xbb\xbf[]",
+        b'[{"a":"\xff"}]', b'[{"a":NaN}]', b'[{"a":"\\ud80"}]', b"[" * 5_000 + b"]" * 5_000, b"\xef\xbb\xbf[]",
     ],
 )  # fmt: skip
 def test_what_is_no_array_of_objects_is_refused(raw: bytes) -> None:
     with pytest.raises(BodyUnreadable):
         read_events(raw)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [b'"cut \\ud83d"', b'["\\ude00"]', b'{"\\ud83d":1}', b"1e400", b"-1e999", b"9" * 5_000, b"[18446744073709551616]"],
+)  # fmt: skip
+def test_a_value_that_is_json_and_yet_odd_harms_no_neighbour(odd: bytes) -> None:
+    raw = orjson.dumps([CHANGE, changed(objectId=7, propertyValue="ODD")]).replace(b'"ODD"', odd)
+    first, second = read_events(raw)
+    assert first == read(CHANGE)[0]
+    assert (second.contact, second.malformed) == ("7", None)
+    assert isinstance(orjson.loads(second.body.encode()), dict)
 
 
 def test_an_empty_array_holds_no_events() -> None:

@@ -14,6 +14,7 @@ from connector.cli.test import run_files
 from connector.config import load_config
 from connector.errors import FilesInvalid
 from connector.moments import read_moment
+from connector.packs import load_packs
 from connector.problems import Place, Problem
 from connector.proving.prover import prove
 from connector.rollout.source import of_file
@@ -27,7 +28,6 @@ from connector.rulebook.operators import OPERATORS
 from connector.rulebook.reading import MAX_BYTES, read_bytes, read_file
 from connector.rulebook.shape import Shape
 from connector.rulebook.shipped import shipped_folder, shipped_packs
-from connector.services import load_packs
 from tests.manual import FIRST_PACK, MANUAL, Block, Table, anchor, read_manual
 from tests.problem_codes import OF_A_PORTAL, PROVEN, problem_codes
 from tests.unit.test_proving_portal import misfits

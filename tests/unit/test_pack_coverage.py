@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.pipeline import see_case
+from connector.decision import see_case
 from connector.problems import Place, Problem
 from connector.rulebook.cases import load_cases
 from connector.rulebook.checking import load_pack, load_pack_text

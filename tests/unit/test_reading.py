@@ -55,6 +55,12 @@ def test_a_scalar_is_what_yaml_1_2_says(text: str, value: Any) -> None:
     assert type(data(f"a: {text}\n")["a"]) is type(value)
 
 
+def test_a_folded_text_is_one_line_and_nothing_of_its_breaks_is_left() -> None:
+    assert data("a: >\n  one\n  two\n\n  three\nb: >-\n  last\n  line\n") == {
+        "a": "one two\nthree\n", "b": "last line",
+    }  # fmt: skip
+
+
 def test_keys_are_texts() -> None:
     assert data("5: a\ntrue: b\n~: c\n2026-03-02: d\n") == {"5": "a", "true": "b", "~": "c", "2026-03-02": "d"}
 

@@ -1,9 +1,10 @@
-"""What the README promises is executed or checked: every block, its commands, links, tables and charts."""
+"""What the README promises is executed or checked: its YAML, links, tables and charts.
+
+Its shell lines are run by tests/acceptance/test_readme_commands.py and test_readme_session.py.
+"""
 
 import re
-import shlex
-import subprocess
-import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -12,15 +13,15 @@ from ruamel.yaml import YAML
 
 from connector.cli import COMMANDS, stagekeeper
 from connector.cli.test import run_files
-from connector.config import load_config
+from connector.config import Allow, load_config
 from connector.errors import DatabaseUnavailable, FilesInvalid, Refused, StagekeeperError, UsageError
+from connector.needs import scopes, subscriptions
 from connector.rulebook.checking import load_pack, load_pack_text
 from connector.rulebook.shipped import shipped_packs
 from tests.logged import documented
 from tests.promql import catalogue
 from tests.readme import TOP, Block, blocks, chapter, prose, text
 
-SESSION = "Change a rule, and see what it does first"
 BLOCKS = blocks()
 
 
@@ -65,49 +66,6 @@ def test_every_other_yaml_is_a_part_of_a_file_that_is_read(
         assert load_config(tmp_path / "config.yaml")[1] == []
 
 
-@pytest.mark.parametrize("block", of_kind("sh"), ids=str)
-def test_every_command_of_a_block_is_one_that_there_is(block: Block) -> None:
-    """The session of one chapter is executed as it stands, in tests/acceptance/test_readme_session.py."""
-    assert block.text.strip()
-    for line in block.text.splitlines():
-        words = shlex.split(line, comments=True)
-        if words and block.chapter != SESSION:
-            check_command(words)
-
-
-def check_command(words: list[str]) -> None:
-    """Check a command as far as that goes without running it; what takes seconds is run elsewhere."""
-    program, *rest = words
-    if program == "make":
-        assert re.search(rf"^{rest[0]}:", (TOP / "Makefile").read_text(encoding="utf-8"), re.MULTILINE), words
-    elif program == "stagekeeper":
-        parse(rest)
-    elif program == "pip":
-        assert rest[0] == "install"
-        extras = re.findall(r"\[(\w+)\]", " ".join(rest))
-        assert all(f"\n{extra} = [" in (TOP / "pyproject.toml").read_text(encoding="utf-8") for extra in extras), words
-    else:
-        assert program in ("export", "python3", "sqlite3", "docker", "systemctl", "sudo", "curl", "cp"), words
-        assert [word for word in rest if word.startswith("deploy/") and not (TOP / word).exists()] == []
-
-
-def parse(words: list[str]) -> None:
-    """Have click read a command line without running it."""
-    command: click.Command = stagekeeper
-    context = click.Context(command, info_name="stagekeeper")
-    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
-        found = command.get_command(context, words[0])
-        assert found is not None, words
-        command, words = found, words[1:]
-    if "--help" not in words:
-        command.make_context(command.name, [*words], parent=context, resilient_parsing=False)
-
-
-def test_the_commands_that_take_a_backup_are_run_by_the_test_of_upgrades() -> None:
-    assert "copy.db" in chapter("Backup, restoring, upgrading")
-    assert "documented(tool)" in (TOP / "tests/integration/test_upgrade.py").read_text(encoding="utf-8")
-
-
 @pytest.mark.parametrize("block", of_kind("nginx"), ids=str)
 def test_the_proxy_of_the_readme_is_written_as_nginx_is(block: Block) -> None:
     lines = [line.strip() for line in block.text.splitlines() if line.strip()]
@@ -148,6 +106,24 @@ def test_what_is_shown_as_text_is_compared_with_what_comes_out() -> None:
     assert table.startswith("from ")  # by test_readme_session.py
 
 
+def test_the_scopes_and_subscriptions_are_those_that_shipped_packs_need_and_no_others() -> None:
+    environment = {"HUBSPOT_ACCESS_TOKEN": "a", "HUBSPOT_CLIENT_SECRET": "b"}
+    config, _ = load_config(TOP / "config.example.yaml", environment)
+    assert config is not None
+    portal = config.portals[0].model_copy(update={"allow": Allow(create_deals=True, erase_contacts=True)})
+    packs = [pack for path in shipped_packs().values() if (pack := load_pack(path)[0])]
+    told = chapter("Connect a portal")
+    named = set(re.findall(r"`((?:crm|communication_preferences)\.[\w.]+)`", told))
+    assert {scope.name for pack in packs for scope in scopes(portal, pack)} == named
+    assert {one.type for pack in packs for one in subscriptions(pack)} == set(re.findall(r"`(contact\.\w+)`", told))
+
+
+def test_a_service_is_told_to_keep_its_database_where_it_may_write() -> None:
+    unit = (TOP / "deploy" / "systemd" / "stagekeeper.service").read_text("utf-8")
+    assert "StateDirectory=stagekeeper\n" in unit
+    assert all("sqlite:////var/lib/stagekeeper/stagekeeper.db" in each for each in (unit, chapter("Install")))
+
+
 # --- commands ---------------------------------------------------------------------------------------------------------
 
 
@@ -156,19 +132,25 @@ def test_the_readme_lists_every_command_and_no_other() -> None:
     assert sorted(set(listed)) == sorted(COMMANDS)
 
 
-def inline_commands() -> list[str]:
-    spans = re.findall(r"`(stagekeeper [^`]+)`", prose().replace("\n", " "))
-    return sorted({span for span in spans if not re.search(r"[|…\[]", span)})
+def rows_of_commands() -> list[tuple[list[str], set[str]]]:
+    """List the rows of the table of commands: the names of a command, and the options that its row tells of."""
+    rows = re.findall(r"^\| `stagekeeper ([^`]+)` \| (.*) \|$", chapter("Commands"), re.MULTILINE)
+    found = []
+    for line, told in rows:
+        names = re.findall(r"[a-z]+", " ".join(re.findall(r"^[a-z]+|(?<= )[a-z|\\]+$", line)))
+        found.append((names, set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", line + told))))
+    return found
 
 
-@pytest.mark.parametrize("span", inline_commands())
-def test_every_command_in_the_prose_can_be_typed(span: str) -> None:
-    words = shlex.split(span)[1:]
-    arguments = [re.sub(r"^ID$", "4242", word) for word in words]
-    try:
-        parse(arguments)
-    except click.MissingParameter:  # it is named without what it is about
-        assert len(words) <= 2
+@pytest.mark.parametrize(("names", "told"), rows_of_commands(), ids=lambda each: " ".join(sorted(each))[:20])
+def test_every_option_of_the_table_is_one_that_its_command_takes(names: list[str], told: set[str]) -> None:
+    context = click.Context(stagekeeper, info_name="stagekeeper")
+    command = stagekeeper.get_command(context, names[0])
+    assert command is not None
+    under = command.commands if isinstance(command, click.Group) else {}
+    assert set(names[1:]) <= {*under, *(c for p in command.params for c in getattr(p.type, "choices", ()))}
+    options = {option for one in (command, *under.values()) for param in one.params for option in param.opts}
+    assert told <= options
 
 
 @pytest.mark.parametrize(
@@ -179,16 +161,9 @@ def test_exit_codes_are_those_of_the_table(failure: type[StagekeeperError], code
     assert f"{code} " in text().split("Exit codes:", 1)[1].split("\n\n", 1)[0].replace("\n", " ")
 
 
-def test_every_make_target_that_the_readme_names_is_there() -> None:
-    makefile = (TOP / "Makefile").read_text(encoding="utf-8")
-    for target in set(re.findall(r"(?:`|^ *)make ([a-z-]+)", text(), re.MULTILINE)):
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-
-
 def test_every_module_that_is_named_to_be_run_is_there() -> None:
     for module in set(re.findall(r"python -m (tests\.[\w.]+)", text())):
-        code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({module!r}) is None)"
-        assert subprocess.run([sys.executable, "-c", code], cwd=TOP, check=False).returncode == 0, module
+        assert find_spec(module) is not None, module
 
 
 # --- links, metrics, log ----------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.pipeline import see_case
+from connector.decision import see_case
 from connector.rulebook.cases import CaseResult, judge_case, load_cases
 from connector.rulebook.rewriting import Rewrite, rewritten
 from connector.rulebook.splicing import spelled

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.decision import NO_MEMORY, Memory, decide
+from connector.decision import NO_MEMORY, Memory, decide, decide_case, see_case
 from connector.moments import DAY
-from connector.pipeline import decide_case, see_case
 from connector.rulebook.cases import CaseFile, judge_case, load_cases
 from connector.rulebook.checking import load_pack
 from connector.rulebook.columns import Properties

@@ -129,8 +129,8 @@ def test_what_libraries_log_has_the_same_form(capsys: pytest.CaptureFixture[str]
     configure_logging("json", "info")
     logging.getLogger("gunicorn.error").warning("worker of %s said Bearer abc", "ana@example.com")
     line = last_line(capsys)
-    assert (line["event"], line["level"], line["logger"]) == (
-        "worker of ***@*** said Bearer ***", "warning", "gunicorn.error",
+    assert (line["event"], line["text"], line["level"], line["logger"]) == (
+        "library.spoke", "worker of ***@*** said Bearer ***", "warning", "gunicorn.error",
     )  # fmt: skip
 
 

@@ -6,10 +6,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from connector.days import Stand
 from connector.sankey import Flow, sankey
 from connector.web.charts import Series, areas, bars, nice, short
-from connector.web.stands import Stand, in_order, mark_of
-from connector.web.zones import tell, zone_of
+from connector.web.stands import in_order, mark_of
+from connector.web.zones import tell
+from connector.zones import zone_of
 
 LADDER = ("contact", "lead", "prospect", "opportunity")
 HOSTILE = "<script>\"'&"
