@@ -8,12 +8,16 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 import structlog
+from hypothesis import HealthCheck, settings
 
 from connector.store.engine import open_database
 from tests.databases import _no_connection_left_behind, _no_database_left_behind, database_url, in_a_file, is_postgres
 
 __all__ = ["_no_connection_left_behind", "_no_database_left_behind", "in_a_file"]
 
+# How fast the machine is, is no property of the product.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 collect_ignore = [] if is_postgres() else ["postgres"]
 if find_spec("selenium") is None:  # `make browser` installs it
     collect_ignore.append("browser")
