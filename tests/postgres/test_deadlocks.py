@@ -1,6 +1,7 @@
 """Everything at once on the same contacts: nobody waits in a circle for long, nobody fails for it, and all is done."""
 
 import contextlib
+import itertools
 import random
 import threading
 from collections.abc import Callable
@@ -162,7 +163,8 @@ tasks:
 def test_workers_beside_merges_deletions_erasures_and_reconciliation_come_to_the_right_end(tmp_path: Path) -> None:
     with practice(tmp_path, rules=RULES) as the, capture_logs() as logs:
         chance = random.Random(5)
-        people = [the.sandbox.create_contact({"email": f"p{n}@example.com"}) for n in range(150)]
+        addresses = ({"email": f"p{n}@example.com"} for n in itertools.count())  # whose task it is, also after a merge
+        people = [the.sandbox.create_contact(next(addresses)) for _ in range(150)]
         the.catch_up()
         workers = [Worker(the.again().services) for _ in range(3)]
         delivering = threading.Lock()
@@ -177,7 +179,7 @@ def test_workers_beside_merges_deletions_erasures_and_reconciliation_come_to_the
             people.append(the.sandbox.merge_contacts(*some[10:]))
             people.remove(some[10])
             people.remove(some[11])
-            people.extend(the.sandbox.create_contact(INBOUND) for _ in range(2))
+            people.extend(the.sandbox.create_contact({**INBOUND, **next(addresses)}) for _ in range(2))
             with delivering:
                 the.deliver()
             the.move(seconds=3)
