@@ -20,6 +20,7 @@ from tests.running import free_port, wait_until
 
 _DEBIAN = "/usr/lib/postgresql"
 _NOBODY_IN_PARTICULAR = ("postgres", "nobody")
+_ENDS_WITHIN_S = 180  # it empties all that the disk still has to write, other servers' as well
 _QUICK = {"fsync": "off", "full_page_writes": "off"}  # what stands in it is worth nothing after a crash of the machine
 
 
@@ -55,7 +56,7 @@ class Server:
         """Stop it: SIGINT cuts everybody off, SIGQUIT is a crash."""
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.wait(60)
+            self._process.wait(_ENDS_WITHIN_S)
             self._process = None
 
     def _answers(self) -> bool:
