@@ -6,6 +6,7 @@ from connector.cli.options import common, tell
 from connector.cli.practice import settle_practice
 from connector.errors import StagekeeperError
 from connector.sandbox import Sandbox, SandboxOptions, run
+from connector.telemetry import configure_logging
 
 
 class PortTaken(StagekeeperError):
@@ -36,6 +37,7 @@ def command(*, prepared: bool, contacts: int, seed: int, **given: object) -> Non
 
     def begin(sandbox: Sandbox) -> None:
         if prepared:  # else it stays as it starts: a portal that has never heard of Stagekeeper
+            configure_logging("console", "error")  # of the set-up that it gets nobody wants to read each call
             settle_practice(sandbox, people=contacts, seed=seed)
         tell(f"practice HubSpot on {sandbox.address} (portal {options.portal}); stop it with Ctrl-C")
 

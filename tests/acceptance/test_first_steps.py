@@ -11,6 +11,7 @@ from connector.moments import MINUTE, system_clock
 from connector.portals import Portals
 from connector.sandbox import Sandbox, SandboxOptions
 from connector.store.engine import open_database
+from tests.running import running, wait_until
 
 NO_CONFIG = (
     "file-unreadable: cannot be read ({}); `stagekeeper init` writes one into this folder; another one is named by "
@@ -157,3 +158,12 @@ def test_a_port_that_is_taken_is_told_by_the_practice_hubspot(capsys: pytest.Cap
         assert run(["sandbox", "--port", str(port)]) == 1
     said = f"error: address-taken: 127.0.0.1:{port}: Address already in use; end what listens there, or name another"
     assert told(capsys) == [f"{said} port with --port (0 takes a free one)"]
+
+
+def test_a_prepared_practice_hubspot_says_where_it_is_and_nothing_else(tmp_path: Path) -> None:
+    log = tmp_path / "sandbox.log"
+    with running("sandbox", "--prepared", "--port", 0, "--contacts", 3, folder=tmp_path, log=log):
+        wait_until(lambda: "Ctrl-C" in log.read_text("utf-8"), what="its address")
+    assert re.fullmatch(
+        r"practice HubSpot on http://127\.0\.0\.1:\d+ \(portal 4242\); stop it with Ctrl-C\n", log.read_text("utf-8")
+    )
