@@ -28,8 +28,8 @@ __all__ = ["Accepted", "Claim", "Failure", "Inbox", "Waiting", "next_try_at", "r
 LAST_ATTEMPT = 8
 """After so many attempts a contact is a dead letter."""
 
-_SUSPECTS = 100
-"""So many at most are claimed together after their worker died three times, a tenth of that after each further time."""
+_ALONE_AFTER = 5
+"""Who was in so many dead workers' hands is claimed alone; before, together with ten times as many each time."""
 _SHORTEST_WAIT = 10  # what is due now is in the hands of whoever is just taking it
 _FIRST_DELAY = 5 * SECOND
 _LONGEST_DELAY = 6 * HOUR
@@ -235,8 +235,8 @@ class Inbox(WaitingList):
 
     def _most_together(self, deaths: int) -> int:
         """Say among how many a contact may be claimed whose worker died so often."""
-        left = self._last_attempt - deaths
-        return max(int(min(_SUSPECTS * 10.0 ** (3 - deaths), 10.0 ** (left - 2))), 1)
+        alone_after = min(_ALONE_AFTER, self._last_attempt - 2)
+        return int(10 ** max(alone_after - deaths, 0))
 
     def _bury(self, connection: sa.Connection, portal: int, contacts: Collection[str], *, now: int) -> None:
         error = f"claimed {self._last_attempt} times, its worker never came back; see the worker's log, then retry"

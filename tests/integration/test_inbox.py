@@ -262,6 +262,16 @@ def test_who_may_be_given_up_soon_is_alone_before(engine: sa.Engine, clock: Hand
     assert [named(claim(inbox)) for _ in range(2)] == [["1"], ["2"]]
 
 
+def test_with_any_number_of_attempts_the_dead_ones_contacts_pass_on(engine: sa.Engine, clock: Hands) -> None:
+    inbox = Inbox(engine, clock, last_attempt=1_000)
+    accept(inbox, "1", "2")
+    clock.move(SETTLE)
+    for _ in range(5):
+        assert named(claim(inbox)) == ["1", "2"]
+        clock.move(LEASE)
+    assert [named(claim(inbox)) for _ in range(2)] == [["1"], ["2"]]
+
+
 def test_suspects_hold_up_nobody_else(inbox: Inbox, clock: Hands) -> None:
     accept(inbox, *(f"1{number:03}" for number in range(300)))
     clock.move(SETTLE)
