@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from connector.inbox import Claim
-from connector.intake import placed
 from connector.store.engine import reading
 from connector.store.tables import events, records
 from connector.waitinglist import StoredEvent
@@ -52,7 +51,7 @@ def events_behind(engine: sa.Engine, claim: Claim) -> list[tuple[int, str]]:
     since = {held.contact: held.since for held in claim.contacts}
     query = (
         sa.select(events.c.contact, events.c.key, events.c.received_at)
-        .where(placed(events.c.portal == claim.portal, events.c.contact.in_(since)))
+        .where(events.c.portal == claim.portal, events.c.contact.in_(since))
         .where(events.c.received_at >= min(since.values()))
         .order_by(events.c.id.desc())
         .limit(_MOST_EVENTS)

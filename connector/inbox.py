@@ -15,15 +15,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector.claiming import first_due, is_claimable, put_back, take
+from connector.delivery import Delivery
 from connector.errors import ClaimLost
-from connector.events import Event
-from connector.intake import Accepted, Intake, Ring
+from connector.intake import Intake, Placed, Ring, Told, tell_nobody
 from connector.moments import HOUR, SECOND, Clock
 from connector.store.engine import again_when_collided, reading, writing
 from connector.store.tables import portals, waiting
 from connector.waitinglist import WaitingList
 
-__all__ = ["Accepted", "Claim", "Failure", "Inbox", "Waiting", "next_try_at", "retry_delay_ms"]
+__all__ = ["Claim", "Failure", "Inbox", "Placed", "Waiting", "next_try_at", "retry_delay_ms"]
 
 LAST_ATTEMPT = 8
 """After so many attempts a contact is a dead letter."""
@@ -81,16 +81,17 @@ class Inbox(WaitingList):
     """Takes events in, hands contacts out, takes them back."""
 
     def __init__(
-        self, engine: sa.Engine, clock: Clock, *, last_attempt: int = LAST_ATTEMPT, ring: Ring | None = None
-    ) -> None:
-        super().__init__(engine, clock, Intake(engine, clock, ring=ring))
+        self, engine: sa.Engine, clock: Clock, *, last_attempt: int = LAST_ATTEMPT, ring: Ring | None = None,
+        told: Told = tell_nobody,
+    ) -> None:  # fmt: skip
+        super().__init__(engine, clock, Intake(engine, clock, ring=ring, told=told))
         self._last_attempt = last_attempt
 
     # Taking in
 
-    def accept(self, incoming: Iterable[Event], *, settle_ms: int) -> Accepted:
-        """Store the events, each once, all or nothing; their contacts wait until the first of them has settled."""
-        return self._intake.accept(incoming, settle_ms=settle_ms)
+    def accept(self, delivery: Delivery, *, settle_ms: int) -> None:
+        """Store what HubSpot sent, on disk; its contacts wait, once it is placed, until the first event has settled."""
+        self._intake.accept(delivery, settle_ms=settle_ms)
 
     def look_at(
         self, portal: int, contacts: Iterable[str], *, due: int, connection: sa.Connection | None = None

@@ -1,8 +1,9 @@
-"""Events come in, in two steps: each is stored, once; later it is placed, which is to let its contact wait.
+"""Events come in, in two steps: a request is stored as it came; later it is placed, which is to read its events.
 
-The first step is all that HubSpot waits for: one transaction for the whole request, which writes at the ends of a few
-trees; requests that come at the same moment share it. The second writes all over the place. It is made by whoever looks
-into the inbox next, a claim above all, so nothing that was stored is ever overlooked.
+The first step is all that HubSpot waits for: one row at the end of one tree; requests that come at the same moment
+share the transaction. The second drops what was told before, keeps each event once, and lets its contact wait, which
+writes all over the place. It is made by whoever looks into the inbox next, a claim above all, so nothing that was
+stored is ever overlooked. The price: what came twice is known, and counted, a moment after it was acknowledged.
 """
 
 import operator
@@ -11,16 +12,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 import structlog
 
+from connector.delivery import Delivery, events_of
 from connector.events import Event
 from connector.identity.receipts import erased_among
 from connector.moments import DAY, Clock
 from connector.rivals.echoes import find_echoes
-from connector.store.engine import again_when_collided, be_alone, insert_into, is_alone, reading, writing
+from connector.store.engine import again_when_collided, be_alone, insert_into, is_alone, overwriting, reading, writing
 from connector.store.prepared import Insert, Prepared, Rows
-from connector.store.tables import events, portals, waiting
+from connector.store.tables import deliveries, events, portals, waiting
 from connector.store.together import Together
 
 _log = structlog.get_logger()
@@ -32,12 +35,9 @@ _ROUNDS = 25  # for whoever only looks: after a burst it sees what has been plac
 _MAY_COME_LATE = 3 * DAY  # HubSpot delivers again for one day
 _STORED_TOGETHER = 16
 _PLACING = 5_746_391_028  # beside the migrations' own
-_EVENT = ("portal", "key", "type", "contact", "occurred_at", "received_at", "due", "malformed", "body")
-_PORTAL_AND_KEY, _MALFORMED = operator.itemgetter(0, 1), _EVENT.index("malformed")
+_DELIVERY = ("received_at", "due", "number", "apps", "nameless", "body")
+_EVENT = ("portal", "key", "type", "contact", "occurred_at", "received_at", "malformed", "body")
 _WAITING = ("portal", "contact", "due", "since", "generation", "attempts")
-# Written out, because a database does not see that a parameter fits the condition of an index.
-_YES: sa.ColumnElement[int] = sa.literal_column("1")
-_NO: sa.ColumnElement[int] = sa.literal_column("0")
 
 Moments = tuple[int, int]
 """When to look at a contact, and since when there is reason to."""
@@ -46,101 +46,162 @@ Ring = Callable[[Iterable[int]], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Accepted:
-    """What became of events; `stored` counts those that say something, `malformed` are kept beside them."""
+class Placed:
+    """What became of the events of some deliveries."""
 
-    stored: int
-    duplicates: int
-    malformed: int
+    stored: int = 0
+    """That say something and were not known."""
+    duplicates: int = 0
+    malformed: int = 0
+    """That were not known, and are kept beside the others."""
+
+    def __add__(self, other: "Placed") -> "Placed":
+        """Sum up."""
+        return Placed(
+            stored=self.stored + other.stored,
+            duplicates=self.duplicates + other.duplicates,
+            malformed=self.malformed + other.malformed,
+        )
+
+
+Told = Callable[[Placed], None]
+"""Hears what was placed, once it is on disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A delivery with what was read of it."""
+
+    id: int
+    received_at: int
+    due: int
+    events: Sequence[Event]
+
+
+def tell_nobody(_: Placed) -> None:
+    """Serve where nothing is counted: in commands."""
 
 
 class Intake:
-    """Stores events, places them, lets contacts wait."""
+    """Stores deliveries, places their events, lets contacts wait."""
 
     def __init__(
-        self, engine: sa.Engine, clock: Clock, *, pause: Callable[[float], None] = time.sleep, ring: Ring | None = None
-    ) -> None:
+        self, engine: sa.Engine, clock: Clock, *, pause: Callable[[float], None] = time.sleep, ring: Ring | None = None,
+        told: Told = tell_nobody,
+    ) -> None:  # fmt: skip
         self._engine = engine
         self._clock = clock
         self._pause = pause
         self._ring = ring
+        self._told = told
         self._store_together = Together(self._store, at_most=_STORED_TOGETHER)
+        self._insert_deliveries = Prepared(engine, insert_into(engine, deliveries), columns=_DELIVERY)
         self._insert_events = Prepared(engine, insert_into(engine, events).on_conflict_do_nothing(), columns=_EVENT)
         self._insert_waiting = Prepared(engine, _insert_or_wait_again(engine), columns=_WAITING)
 
-    def accept(self, incoming: Iterable[Event], *, settle_ms: int) -> Accepted:
-        """Store events, all or none, each once; they are on disk when this returns."""
-        now, incoming = self._clock(), list(incoming)
-        # In one order everywhere: PostgreSQL's writers with the same duplicates would otherwise wait for each other.
-        rows = sorted((_event_row(event, now, settle_ms) for event in incoming), key=_PORTAL_AND_KEY)
-        if not rows:
-            return Accepted(stored=0, duplicates=0, malformed=0)
-        malformed = [row for row in rows if row[_MALFORMED] is not None]
-        sound = [row for row in rows if row[_MALFORMED] is None] if malformed else rows
-        stored, kept = self._store_together.run((sound, malformed))
+    def accept(self, delivery: Delivery, *, settle_ms: int) -> None:
+        """Store a delivery; it is on disk when this returns."""
+        now = self._clock()
+        apps = orjson.dumps(delivery.apps, option=orjson.OPT_NON_STR_KEYS).decode()
+        row = (now, now + settle_ms, delivery.number, apps, delivery.nameless, delivery.body)
+        self._store_together.run(row)
         if self._ring is not None:
-            self._ring({event.portal for event in incoming if event.portal is not None})
-        return Accepted(stored=stored, duplicates=len(rows) - stored - kept, malformed=kept)
+            self._ring(delivery.apps)
 
-    @again_when_collided
-    def place(self, *, rounds: int = _ROUNDS) -> None:
-        """Let the contacts of stored events wait, in so many small transactions at the most."""
+    def place(self, *, rounds: int = _ROUNDS) -> Placed:
+        """Let the contacts of stored events wait, in so many small transactions at the most; sum up what was placed."""
+        total = Placed()
         for _ in range(rounds):
-            if self._is_all_placed():
-                return
-            with writing(self._engine) as connection:
-                number = self._place_some(connection)
-            if number < _PLACED_AT_ONCE:
-                return
+            read = self._read_some()
+            if not read or (placed := self._place(read)) is None:
+                break
+            total += placed
+            if sum(len(one.events) for one in read) < _PLACED_AT_ONCE:
+                break
             self._pause(_PAUSE_S)
+        return total
 
     def look_at(self, connection: sa.Connection, portal: int, contacts: Iterable[str], *, due: int) -> None:
         """Let contacts wait without an event; one that waits already does not wait longer."""
         self._wait(connection, {(portal, contact): (due, due) for contact in contacts})
 
     @again_when_collided
-    def _store(self, requests: Sequence[tuple[Rows, Rows]]) -> Sequence[tuple[int, int]]:
-        """Insert the rows of whole requests, the sound and the malformed; how many of either were new, of each."""
-        parts = [rows for request in requests for rows in request]
+    def _store(self, rows: Rows) -> Sequence[None]:
         with writing(self._engine) as connection:
-            counts = self._insert_events.run_each(connection, parts)
-        return list(zip(counts[::2], counts[1::2], strict=True))
+            self._insert_deliveries.run(connection, rows)
+        return [None] * len(rows)
 
-    def _is_all_placed(self) -> bool:
+    def _read_some(self) -> Sequence[_Read]:
+        """Read the oldest deliveries, so many that their events are enough for one transaction, and one at least."""
+        heads = sa.select(deliveries.c.id, deliveries.c.number).order_by(deliveries.c.id).limit(_PLACED_AT_ONCE)
         with reading(self._engine) as connection:
-            return connection.scalar(sa.select(events.c.id).where(events.c.placed == _NO).limit(1)) is None
+            last, number = 0, 0
+            for row in connection.execute(heads):
+                if number < _PLACED_AT_ONCE:
+                    last, number = row.id, number + row.number
+            oldest = sa.select(deliveries).where(deliveries.c.id <= last).order_by(deliveries.c.id)
+            rows = connection.execute(oldest).all() if last else []
+        return [_Read(row.id, row.received_at, row.due, events_of(_delivery(row))) for row in rows]
 
-    def _place_some(self, connection: sa.Connection) -> int:
-        query = (
-            sa.select(events.c.id, events.c.portal, events.c.contact, events.c.due, events.c.received_at)
-            .where(events.c.placed == _NO)
-            .order_by(events.c.id)
-            .limit(_PLACED_AT_ONCE)
-        )
-        rows = connection.execute(query).all() if is_alone(connection, _PLACING) else []
-        if rows:
-            waits: dict[tuple[int, str], Moments] = {}
-            told = find_echoes(connection, [row.id for row in rows if row.due is not None], self._clock())
-            for id_, portal, contact, due, received_at in rows:
-                if contact is not None and due is not None and id_ not in told:
-                    waits[portal, contact] = min(waits.get((portal, contact), (due, received_at)), (due, received_at))
-            waits |= self._traces(connection, [row for row in rows if (row.portal, row.contact) not in waits])
-            self._wait(connection, waits)
-            ids = [row.id for row in rows]
-            connection.execute(sa.update(events).where(events.c.id.in_(ids)).values(placed=_YES))
-            _log.debug("inbox.placed", events=len(rows), contacts=len(waits), echoes=len(told))
-        return len(rows)
+    @again_when_collided
+    def _place(self, read: Sequence[_Read]) -> Placed | None:
+        """Place deliveries, those that nobody else has placed meanwhile; None while somebody else is at it."""
+        with writing(self._engine) as connection:
+            if not is_alone(connection, _PLACING):
+                return None
+            these = deliveries.c.id.in_([one.id for one in read])
+            left = {*connection.scalars(sa.select(deliveries.c.id).where(these))}
+            placed = self._place_events(connection, [one for one in read if one.id in left])
+            with overwriting(connection):
+                connection.execute(sa.delete(deliveries).where(these))
+        self._told(placed)
+        return placed
+
+    def _place_events(self, connection: sa.Connection, read: Sequence[_Read]) -> Placed:
+        """Keep each event once, and let the contacts wait of whom one says something new."""
+        told = [(event, one) for one in read for event in one.events]
+        rows = sorted((_event_row(event, one.received_at) for event, one in told), key=_PORTAL_AND_KEY)
+        ids = {(portal, key): id_ for id_, portal, key in self._insert_events.run_telling(connection, rows)}
+        new: dict[int, tuple[Event, _Read]] = {}
+        for event, one in told:
+            if (id_ := ids.pop((event.portal or 0, event.key), None)) is not None:
+                new[id_] = event, one
+        waits = self._reasons(connection, new)
+        self._wait(connection, waits)
+        malformed = sum(event.malformed is not None for event, _ in new.values())
+        placed = Placed(stored=len(new) - malformed, duplicates=len(told) - len(new), malformed=malformed)
+        _log.info(
+            "inbox.placed", deliveries=len(read), stored=placed.stored, duplicates=placed.duplicates,
+            malformed=placed.malformed, contacts=len(waits),
+        )  # fmt: skip
+        return placed
+
+    def _reasons(
+        self, connection: sa.Connection, new: Mapping[int, tuple[Event, _Read]]
+    ) -> Mapping[tuple[int, str], Moments]:
+        """Say who is to be looked at because of these events, by their numbers."""
+        known = find_echoes(connection, [id_ for id_, (event, _) in new.items() if not event.echo], self._clock())
+        waits: dict[tuple[int, str], Moments] = {}
+        quiet: dict[tuple[int, str], int] = {}
+        for id_, (event, one) in new.items():
+            if event.contact is None:
+                continue
+            who = event.portal or 0, event.contact
+            if event.echo or id_ in known:
+                quiet[who] = one.received_at
+            else:
+                moments = one.due, one.received_at
+                waits[who] = min(waits.get(who, moments), moments)
+        return waits | self._traces(connection, {who: at for who, at in quiet.items() if who not in waits})
 
     def _traces(
-        self, connection: sa.Connection, rows: Sequence[sa.Row[*tuple[Any, ...]]]
+        self, connection: sa.Connection, quiet: Mapping[tuple[int, str], int]
     ) -> dict[tuple[int, str], Moments]:
         """Let those be looked at of whom an event says nothing new, but who were erased: so the event goes as well."""
         now = self._clock()
-        quiet = {(row.portal, row.contact): row.received_at for row in rows if row.contact is not None}
-        portals = {portal for portal, _ in quiet}
         erased = {
             (portal, contact)
-            for portal in portals
+            for portal in {portal for portal, _ in quiet}
             for contact in erased_among(
                 connection, portal, [one for of, one in quiet if of == portal], since=now - _MAY_COME_LATE
             )
@@ -164,27 +225,19 @@ def stop_placing(connection: sa.Connection) -> None:
     be_alone(connection, _PLACING)
 
 
-def placed(*where: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    """Narrow a condition to events that are placed: those alone are in the indexes by contact and by time."""
-    return sa.and_(events.c.placed == _YES, *where)
+def _delivery(row: sa.Row[Any]) -> Delivery:
+    apps = {int(portal): app for portal, app in row.apps.items()}
+    return Delivery(body=row.body, number=row.number, apps=apps, nameless=row.nameless)
 
 
-def placed_or_not(*where: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    """Spread a condition over all events, so that an index serves either half."""
-    return placed(*where) | _unplaced(*where)
-
-
-def _unplaced(*where: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    """Narrow a condition to the few events that are not placed; put so that no other index looks better than theirs."""
-    return sa.and_(events.c.placed == _NO, sa.case((sa.and_(*where), _YES), else_=_NO) == _YES)
-
-
-def _event_row(event: Event, received_at: int, settle_ms: int) -> tuple[object, ...]:
-    due = None if event.echo or event.contact is None else received_at + settle_ms
+def _event_row(event: Event, received_at: int) -> tuple[object, ...]:
     return (
-        event.portal or 0, event.key, event.type, event.contact, event.occurred_at, received_at, due,
-        event.malformed, event.body,
+        event.portal or 0, event.key, event.type, event.contact, event.occurred_at, received_at, event.malformed,
+        event.body,
     )  # fmt: skip
+
+
+_PORTAL_AND_KEY = operator.itemgetter(0, 1)
 
 
 def _insert_or_wait_again(engine: sa.Engine) -> Insert:

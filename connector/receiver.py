@@ -12,7 +12,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import flask
@@ -22,13 +22,14 @@ from gunicorn.glogging import Logger
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, RequestTimeout
 
+from connector.delivery import Delivery, events_of
 from connector.errors import StagekeeperError
 from connector.gate import PATIENCE_S, READERS, TooBusy, Turns, connections_allowed, guard
-from connector.inbox import Accepted, Inbox
+from connector.inbox import Inbox
 from connector.moments import Clock
 from connector.telemetry import Metrics
-from connector.tracing import point_to, span
-from connector.webhook import BodyUnreadable, PortalKey, Sifted, read_events, sift, verify
+from connector.tracing import EventKey, point_to, span
+from connector.webhook import BodyUnreadable, PortalKey, Sifted, read_elements, sift, verify
 
 LARGEST_BODY = 2 * 1024 * 1024
 _READ_AT_MOST = 32 * LARGEST_BODY
@@ -124,30 +125,32 @@ def _take(parts: ReceiverParts, raw_body: bytes) -> flask.Response:
     if verdict.refusal is not None:
         return _refuse(parts, 401, verdict.refusal, "The request is not signed as HubSpot signs it for this address.")
     try:
-        events = read_events(raw_body)
+        elements = read_elements(raw_body)
     except BodyUnreadable as error:
         return _refuse(parts, 400, error.code, str(error))
-    sifted = sift(events, verdict=verdict, keys=parts.keys)
-    accepted = parts.inbox.accept(sifted.kept, settle_ms=parts.settle_ms)
-    point_to(lambda: [(event.portal, event.key) for event in sifted.kept if event.portal and event.contact])
+    sifted = sift(elements, raw_body, verdict=verdict, keys=parts.keys)
+    delivery = sifted.delivery
+    if delivery is not None:
+        parts.inbox.accept(delivery, settle_ms=parts.settle_ms)
+        point_to(lambda: _keys_of(delivery))
     # Counted after the commit: what is answered 503 comes again and would be counted twice.
-    _count(parts.metrics, sifted, accepted)
+    _count(parts.metrics, sifted)
     _log.info(
-        "webhook.accepted", events=len(events), **asdict(accepted), rejected=dict(sifted.rejected),
-        portals=sorted({event.portal for event in sifted.kept if event.portal}),
-        contact_ids=sorted({event.contact for event in sifted.kept if event.contact}),
+        "webhook.accepted", events=len(elements), rejected=dict(sifted.rejected),
+        portals=sorted(delivery.apps) if delivery else [], contact_ids=sorted(sifted.contacts),
     )  # fmt: skip
     return flask.Response(status=204)
 
 
-def _count(metrics: Metrics, sifted: Sifted, accepted: Accepted) -> None:
+def _keys_of(delivery: Delivery) -> list[EventKey]:
+    return [(event.portal, event.key) for event in events_of(delivery) if event.portal and event.contact]
+
+
+def _count(metrics: Metrics, sifted: Sifted) -> None:
     for (portal, kind), number in sifted.received.items():
         metrics.events_received.labels(portal, kind).inc(number)
     for reason, number in sifted.rejected.items():
         metrics.events_rejected.labels(reason).inc(number)
-    if accepted.malformed:
-        metrics.events_rejected.labels("malformed").inc(accepted.malformed)
-    metrics.events_duplicate.inc(accepted.duplicates)
 
 
 @contextlib.contextmanager

@@ -105,7 +105,7 @@ def open_services(
     engine = open_database(config.database)
     clock = clock_of(engine) if clock is system_clock else clock  # the one that all machines go by
     check_grants(config, engine, clock)
-    inbox = Inbox(engine, clock, last_attempt=config.worker.attempts)
+    inbox = Inbox(engine, clock, last_attempt=config.worker.attempts, told=metrics.count_placed)
     budgets = DatabaseBudgets(engine, to_row=BudgetState.as_row, from_row=BudgetState.of_row)
     random = random_numbers.SystemRandom().random
     services = Services(

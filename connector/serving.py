@@ -41,7 +41,7 @@ def build_app(config: Config) -> flask.Flask:
     packs.follow(Summons())
     engine = open_database(config.database, migrate=False)
     clock = clock_of(engine)
-    inbox = Inbox(engine, clock, last_attempt=config.worker.attempts)
+    inbox = Inbox(engine, clock, last_attempt=config.worker.attempts, told=metrics.count_placed)
     # Engines do not take turns with each other, so a webhook waits no longer than this, whatever the page is doing.
     hurried = open_database(config.database, migrate=False, busy_timeout_ms=_WEBHOOK_WAIT_MS)
     bell = bell_for(engine, config.worker.driver)

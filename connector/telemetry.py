@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import orjson
 import structlog
@@ -47,6 +47,18 @@ class InboxState:
     """None: never."""
 
 
+class Sorted(Protocol):
+    """What became of events that were stored."""
+
+    @property
+    def duplicates(self) -> int:
+        """How many had been stored before."""
+
+    @property
+    def malformed(self) -> int:
+        """How many are kept although nobody understands them."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Metrics:
     """The metrics that processes count themselves, under the names that the README lists."""
@@ -72,6 +84,12 @@ class Metrics:
     worker_seen: Gauge
     workers_died: Counter
 
+    def count_placed(self, placed: "Sorted") -> None:
+        """Count what was found among stored events when they were placed."""
+        self.events_duplicate.inc(placed.duplicates)
+        if placed.malformed:
+            self.events_rejected.labels("malformed").inc(placed.malformed)
+
     def calls_made(self) -> int:
         """Count the calls to HubSpot that this process has made."""
         samples = (sample for metric in self.hubspot_calls.collect() for sample in metric.samples)
@@ -96,7 +114,7 @@ def build_metrics() -> Metrics:
         registry=registry,
         events_received=counter("events_received", "Events in requests that HubSpot signed", "portal", "type"),
         events_rejected=counter("events_rejected", "Requests and events that were refused or left", "reason"),
-        events_duplicate=counter("events_duplicate", "Events that had been stored before"),
+        events_duplicate=counter("events_duplicate", "Events that were stored before, found when placed"),
         decisions=counter("decisions", "Decisions about a contact", "portal", "stage", "status"),
         decision_seconds=histogram("decision_seconds", "Time to judge one contact, without HubSpot's", _SECONDS),
         writes=counter("writes", "Changes written to HubSpot", "portal", "kind", "outcome"),

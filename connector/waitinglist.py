@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
-from connector.intake import Intake, placed, placed_or_not
+from connector.intake import Intake, Placed
 from connector.moments import DAY, SECOND, Clock
 from connector.store.engine import again_when_collided, reading, writing
 from connector.store.tables import events, portals, waiting
@@ -74,6 +74,10 @@ class WaitingList:
         self._engine = engine
         self._clock = clock
         self._intake = intake
+
+    def place(self) -> Placed:
+        """Let those wait of whom something has come, as every look into the inbox does first."""
+        return self._intake.place()
 
     def counts(self) -> Mapping[int, Count]:
         """Count per portal what waits, what is claimed and what was given up."""
@@ -146,7 +150,7 @@ class WaitingList:
         one = _rows().where(waiting.c.portal == portal, waiting.c.contact == contact)
         newest = (
             sa.select(*(events.c[name] for name in StoredEvent.__slots__))
-            .where(placed_or_not(events.c.portal == portal, events.c.contact == contact))
+            .where(events.c.portal == portal, events.c.contact == contact)
             .order_by(events.c.id.desc())
             .limit(_SHOWN_EVENTS)
         )
@@ -180,13 +184,13 @@ class WaitingList:
             waiting.c.contact == events.c.contact,
             waiting.c.since <= events.c.received_at,
         )
-        old = placed(events.c.received_at < received_before, ~unjudged)
+        old = (events.c.received_at < received_before, ~unjudged)
         with reading(self._engine) as connection:
-            some = connection.scalars(sa.select(events.c.id).where(old).limit(_EXPIRED_AT_ONCE)).all()
+            some = connection.scalars(sa.select(events.c.id).where(*old).limit(_EXPIRED_AT_ONCE)).all()
         if not some:
             return 0
         with writing(self._engine) as connection:
-            return connection.execute(sa.delete(events).where(events.c.id.in_(some), old)).rowcount
+            return connection.execute(sa.delete(events).where(events.c.id.in_(some), *old)).rowcount
 
     @again_when_collided
     def _change(

@@ -13,11 +13,23 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from connector.events import KNOWN_TYPES, BodyUnreadable, Event, read_events
+import orjson
+
+from connector.delivery import Delivery, is_kept
+from connector.events import (
+    ABOUT_ONE,
+    KNOWN_TYPES,
+    BodyUnreadable,
+    Element,
+    Event,
+    read_element,
+    read_elements,
+    read_id,
+)
 from connector.moments import MINUTE
 
 __all__ = [
-    "BodyUnreadable", "Event", "PortalKey", "Sifted", "Verdict", "read_events", "sift", "verify",
+    "BodyUnreadable", "PortalKey", "Sifted", "Verdict", "read_elements", "sift", "verify",
 ]  # fmt: skip
 
 # https://developers.hubspot.com/docs/api/webhooks/validating-requests; the future is bounded too, HubSpot names none.
@@ -59,9 +71,12 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sifted:
-    """The events of a proven request that are kept; all counted by (portal, type), the rest by why they are left."""
+    """What is kept of a proven request; its events are counted by (portal, type), those left by why they are."""
 
-    kept: Sequence[Event]
+    delivery: Delivery | None
+    """None: nothing is kept."""
+    contacts: frozenset[str]
+    """Whom the events that are kept are about."""
     received: Mapping[tuple[str, str], int]
     rejected: Mapping[str, int]
 
@@ -76,32 +91,84 @@ def verify(headers: Headers, raw_body: bytes, *, method: str, keys: Sequence[Por
     return _refused("signature_missing")
 
 
-def sift(events: Iterable[Event], *, verdict: Verdict, keys: Sequence[PortalKey]) -> Sifted:
+def sift(elements: Sequence[Element], raw_body: bytes, *, verdict: Verdict, keys: Sequence[PortalKey]) -> Sifted:
     """Pick the events to keep: malformed, or about a contact of a portal whose own secret signed them."""
     apps = {key.portal: None if key.app_id is None else str(key.app_id) for key in keys}
-    # Without a choice, what names no portal belongs to the one whose secret signed it, else to none.
-    only = next(iter(verdict.portals)) if len(verdict.portals) == 1 else 0
-    kept: list[Event] = []
+    plain = _count_plain(elements, verdict.portals & apps.keys())
+    if plain is None:
+        return _sift_each(elements, raw_body, verdict=verdict, apps=apps)
+    told = {portal: apps[portal] for portal, _ in plain}
+    return Sifted(
+        delivery=Delivery(body=raw_body, number=len(elements), apps=told, nameless=_nameless(verdict)),
+        contacts=_named(elements),
+        received={(str(portal), kind): number for (portal, kind), number in plain.items()},
+        rejected={},
+    )
+
+
+def _count_plain(elements: Sequence[Element], sure: Collection[int]) -> Mapping[tuple[int, str], int] | None:
+    """Count events by portal and type where each is certain to be kept, as nearly always; None where one may not be."""
+    getters = [element.get for element in elements]
+    try:
+        counted = Counter([(get("portalId"), type(get("portalId")), get("subscriptionType")) for get in getters])
+    except TypeError:  # a list or an object where a name should be
+        return None
+    found: dict[tuple[int, str], int] = {}
+    for (portal, is_a, kind), number in counted.items():
+        if is_a is not int or not isinstance(portal, int) or portal not in sure or kind not in ABOUT_ONE:
+            return None
+        found[portal, str(kind)] = number
+    return found or None
+
+
+def _named(elements: Iterable[Element]) -> frozenset[str]:
+    """Name the contacts that events about one each are about, as `read_element` would."""
+    named = {read_id(element.get("objectId")) for element in elements}
+    return frozenset(contact for contact in named if contact is not None)
+
+
+def _sift_each(
+    elements: Sequence[Element], raw_body: bytes, *, verdict: Verdict, apps: Mapping[int, str | None]
+) -> Sifted:
+    sure = {portal: apps[portal] for portal in verdict.portals & apps.keys()}
+    kept: list[Element] = []
+    told: list[Event] = []
     rejected: Counter[str] = Counter()
     received: Counter[tuple[int | None, str]] = Counter()
-    sure = verdict.portals & apps.keys()
-    for event in events:
-        portal = event.portal
-        if portal in sure and event.contact is not None and event.type in KNOWN_TYPES:  # nearly all
-            received[portal, event.type] += 1
-            echo = event.app is not None and event.app == apps[portal]
-            kept.append(event._replace(echo=True) if echo else event)
-            continue
-        reason = _reason_to_leave(event, verdict=verdict, configured=apps)
-        if reason != "portal_mismatch":
-            received[event.portal, event.type] += 1
-        if reason is not None:
-            rejected[reason] += 1
-        elif event.portal is None:
-            kept.append(event._replace(portal=only))
-        elif event.malformed is not None:
-            kept.append(event)
-    return Sifted(kept=kept, received=_labelled(received, apps), rejected=rejected)
+    for element in elements:
+        for event in read_element(element):
+            reason = _reason_to_leave(event, verdict=verdict, configured=apps)
+            if reason != "portal_mismatch":
+                received[event.portal, event.type] += 1
+            if reason is not None:
+                rejected[reason] += 1
+            elif is_kept(event, sure):
+                told.append(event)
+                if not kept or kept[-1] is not element:
+                    kept.append(element)
+    portals = {event.portal for event in told if event.portal is not None}
+    delivery = Delivery(
+        body=raw_body if len(kept) == len(elements) else _written(kept, raw_body), number=len(kept),
+        apps={portal: sure[portal] for portal in portals}, nameless=_nameless(verdict),
+    )  # fmt: skip
+    return Sifted(
+        delivery=delivery if kept else None,
+        contacts=frozenset(event.contact for event in told if event.contact is not None),
+        received=_labelled(received, apps),
+        rejected=rejected,
+    )
+
+
+def _nameless(verdict: Verdict) -> int:
+    """Give the portal of what names none: without a choice the one whose secret signed it, else none."""
+    return next(iter(verdict.portals)) if len(verdict.portals) == 1 else 0
+
+
+def _written(kept: Sequence[Element], raw_body: bytes) -> bytes:
+    try:
+        return orjson.dumps(kept)
+    except orjson.JSONEncodeError:  # nested deeper than is written; whoever reads the whole sifts it again
+        return raw_body
 
 
 def _labelled(received: Mapping[tuple[int | None, str], int], known: Collection[int]) -> Mapping[tuple[str, str], int]:

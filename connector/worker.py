@@ -138,7 +138,7 @@ class Worker:
 
     def look_around(self) -> Iterable[int]:
         """Name the portals that have due contacts in nobody's hands."""
-        self._tell_erased(erase_reported(self._services.engine, now=self._services.clock()))
+        self._erase_reported()
         return [portal for portal in self._services.inbox.portals_with_work() if portal in self._services.portals]
 
     def reconcile_meanwhile(self) -> contextlib.AbstractContextManager[None]:
@@ -184,6 +184,7 @@ class Worker:
         counted = self._day_counter.step(now)
         if now - self._tidied_at < HOUR:
             return counted
+        self._services.inbox.place()
         end_fights(self._services.engine, now)
         remove_malformed(self._services.engine, frozenset(self._services.portals))
         deleted = self._services.inbox.expire(received_before=now - self._services.config.worker.keep_events)
@@ -203,12 +204,17 @@ class Worker:
         return len(claim.contacts)
 
     def _claim(self, portals: frozenset[int]) -> Claim | None:
-        self._tell_erased(erase_reported(self._services.engine, now=self._services.clock()))
+        self._erase_reported()
         if not portals:
             return None
         return self._services.inbox.claim(
             lease_ms=self._services.config.worker.lease, limit=MOST_CONTACTS, portals=portals
         )
+
+    def _erase_reported(self) -> None:
+        """Erase whom HubSpot says to have deleted for good, before anybody looks at them."""
+        self._services.inbox.place()
+        self._tell_erased(erase_reported(self._services.engine, now=self._services.clock()))
 
     def _work_in_hand(self, claim: Claim) -> tuple[bool, int]:
         """Work off a claim in hand; tell whether that went well, and what rest the portal is to have."""

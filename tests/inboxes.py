@@ -1,9 +1,14 @@
 """What tests of the inbox share: a clock that stands still, events, claims."""
 
 import random
+import zlib
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
-from connector.events import Event
-from connector.inbox import Claim, Inbox
+import orjson
+
+from connector.delivery import Delivery
+from connector.inbox import Claim, Inbox, Placed
 from connector.moments import MINUTE, SECOND
 from connector.waitinglist import WaitingRow
 
@@ -11,6 +16,7 @@ PORTAL = 4242
 LEASE = MINUTE
 SETTLE = 2 * SECOND
 START = 1_790_000_000_000
+OUR_APP = "7001"
 
 
 class Hands:
@@ -28,22 +34,34 @@ class Hands:
 
 
 def event(
-    contact: str | None = "1",
-    key: str = "a",
-    *,
-    portal: int = PORTAL,
-    malformed: str | None = None,
-    echo: bool = False,
-    body: str = '{"a":1}',
-) -> Event:
-    return Event(
-        portal=portal, type="contact.propertyChange", contact=contact, key=key, occurred_at=START, body=body,
-        malformed=malformed, echo=echo,
-    )  # fmt: skip
+    contact: str | None = "1", key: str = "a", *, portal: int = PORTAL, echo: bool = False, value: object = "x",
+    occurred_at: int = START,
+) -> dict[str, Any]:
+    """Make an event as HubSpot spells it: the same of the same contact and key; malformed without a contact."""
+    told = {
+        "eventId": zlib.crc32(key.encode()), "subscriptionType": "contact.propertyChange", "portalId": portal,
+        "occurredAt": occurred_at, "propertyName": "sk_intent", "propertyValue": value, "attemptNumber": 0,
+        "changeSource": "INTEGRATION" if echo else "CRM_UI", "sourceId": OUR_APP if echo else "userId:1",
+    }  # fmt: skip
+    return told if contact is None else {**told, "objectId": int(contact)}
+
+
+def delivery(*told: Mapping[str, Any], portals: Collection[int] = ()) -> Delivery:
+    """Put events into a request that speaks for their portals."""
+    apps = dict.fromkeys([*(int(one["portalId"]) for one in told), *portals], OUR_APP)
+    return Delivery(body=orjson.dumps(told), number=len(told), apps=apps, nameless=PORTAL)
+
+
+def take_in(inbox: Inbox, told: Sequence[Mapping[str, Any]], *, settle_ms: int = SETTLE) -> Placed:
+    """Have events stored and placed."""
+    inbox.accept(delivery(*told), settle_ms=settle_ms)
+    return inbox.place()
 
 
 def accept(inbox: Inbox, *contacts: str, portal: int = PORTAL) -> None:
-    inbox.accept([event(c, key=f"{c}{random.random()}", portal=portal) for c in contacts], settle_ms=SETTLE)
+    """Have events stored; whoever looks into the inbox places them."""
+    told = [event(c, key=f"{c}{random.random()}", portal=portal) for c in contacts]
+    inbox.accept(delivery(*told), settle_ms=SETTLE)
 
 
 def claim(inbox: Inbox, *, limit: int = 100) -> Claim:

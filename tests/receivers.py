@@ -35,7 +35,7 @@ def make_parts(
     """Make the parts of a receiver of two portals with a secret each."""
     metrics = build_metrics()
     engine = open_database(database_url(database), busy_timeout_ms=busy_timeout_ms)
-    inbox = Inbox(engine, clock)
+    inbox = Inbox(engine, clock, told=metrics.count_placed)
     first = PortalKey(portal=PORTAL, secrets=(SECRET,), webhook_url=URL, allow_v1=allow_v1, app_id=7001)
     return ReceiverParts(
         keys=(first, replace(first, portal=OTHER, secrets=(OTHER_SECRET,))),

@@ -13,6 +13,7 @@ from connector.errors import Refused, UsageError
 from connector.hubspot.records import is_id
 from connector.identity.erasure import count_person, erase_when_free
 from connector.identity.receipts import Receipt
+from connector.inbox import Inbox, Placed
 from connector.moments import write_moment
 from connector.store.engine import clock_of, open_database
 
@@ -39,6 +40,7 @@ def command(contact: str, portal: int | None, yes: bool, format_: str) -> None:
     config = read_config()
     portal = portal_id(config, portal)
     engine = open_database(config.database)
+    _place_all(Inbox(engine, clock_of(engine)))
     if not yes:
         _ask(portal, contact, count_person(engine, portal, contact))
     receipt = erase_when_free(engine, portal, contact, reason="asked", clock=clock_of(engine), sleep=time.sleep)
@@ -48,6 +50,12 @@ def command(contact: str, portal: int | None, yes: bool, format_: str) -> None:
     click.echo(f"erased {_listed(receipt.counts)}")
     click.echo(f"receipt {receipt.id} of {write_moment(receipt.erased_at)}, digest {receipt.digest}")
     tell("HubSpot was not touched")
+
+
+def _place_all(inbox: Inbox) -> None:
+    """Have all that has come stand beside its contacts, so that it is found."""
+    while inbox.place() != Placed():
+        pass
 
 
 def _ask(portal: int, contact: str, counts: Mapping[str, int]) -> None:

@@ -15,12 +15,11 @@ from connector.driving.queue import living_workers
 from connector.moments import DAY, MINUTE, write_moment
 from connector.portals import Portals
 from connector.store.engine import reading
-from connector.store.tables import events, portals, records, waiting
+from connector.store.tables import deliveries, portals, records, waiting
 
 _HORIZON = 2 * DAY  # further off are next looks only
 _LONG = 5 * MINUTE
 _MOST_DEAD = 10_000
-_UNPLACED: sa.ColumnElement[int] = sa.literal_column("0")  # written out, for the index is a partial one
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,6 +114,6 @@ class Flow:
         due = sa.select(sa.func.min(waiting.c.due)).where(
             waiting.c.portal.in_(ids), waiting.c.portal.not_in(ill), waiting.c.dead_at.is_(None),
         )  # fmt: skip
-        first = sa.select(events.c.received_at).where(events.c.placed == _UNPLACED).order_by(events.c.id).limit(1)
+        first = sa.select(deliveries.c.received_at).order_by(deliveries.c.id).limit(1)
         moments = [moment for query in (due, first) if (moment := connection.scalar(query)) is not None]
         return min((moment for moment in moments if moment <= self.now), default=None)

@@ -17,9 +17,9 @@ import sqlalchemy as sa
 from connector.errors import Refused
 from connector.events import MERGE, merged_in, survivor_in
 from connector.identity.receipts import Reason, Receipt, erased_among, leave_further, leave_receipt
-from connector.intake import placed_or_not, stop_placing
+from connector.intake import stop_placing
 from connector.moments import HOUR, SECOND, Clock, write_moment
-from connector.store.engine import again_when_collided, reading, writing
+from connector.store.engine import again_when_collided, overwriting, reading, writing
 from connector.store.tables import contacts, effects, events, records, waiting
 
 PATIENCE_MS = 5 * SECOND
@@ -91,7 +91,7 @@ def remove_traces(connection: sa.Connection, portal: int, ids: Collection[str], 
 
     They have their receipts; an id of theirs that turns up only now gets one of no rows.
     """
-    with _overwriting(connection):
+    with overwriting(connection):
         for table in _TABLES.values():
             connection.execute(sa.delete(table).where(_of(table, portal, ids)))
     further = frozenset(ids) - erased_among(connection, portal, ids)
@@ -109,7 +109,7 @@ def remove_malformed(engine: sa.Engine, portals: Collection[int]) -> int:
             if any(erased_among(connection, each, ids) for each in ((portal,) if portal else portals))
         ]
     if over:
-        with writing(engine) as connection, _overwriting(connection):
+        with writing(engine) as connection, overwriting(connection):
             connection.execute(sa.delete(events).where(events.c.id.in_(over)))
     return len(over)
 
@@ -131,7 +131,7 @@ def erase_when_free(
 def remove_person(connection: sa.Connection, portal: int, contact: str, *, reason: Reason, now: int) -> Receipt:
     """Erase a contact inside the caller's transaction, whatever holds it, and leave the receipt."""
     ids = _same_person(connection, portal, contact)
-    with _overwriting(connection):
+    with overwriting(connection):
         malformed = _malformed_about(connection, portal, ids)
         counts = {
             name: connection.execute(sa.delete(table).where(_of(table, portal, ids))).rowcount
@@ -169,8 +169,8 @@ def _same_person(connection: sa.Connection, portal: int, contact: str) -> frozen
 
 def _told_to_be(connection: sa.Connection, portal: int, survivors: Collection[str]) -> Iterator[str]:
     """Name those who, by the events of merges, became one of these: they may not have been looked at since."""
-    merges = placed_or_not(events.c.portal == portal, events.c.contact.in_(survivors), events.c.type == MERGE)
-    for body in connection.scalars(sa.select(events.c.body).where(merges)):
+    merges = (events.c.portal == portal, events.c.contact.in_(survivors), events.c.type == MERGE)
+    for body in connection.scalars(sa.select(events.c.body).where(*merges)):
         if survivor_in(body) in survivors:
             yield from merged_in(body)
 
@@ -198,8 +198,7 @@ def _refuse_claimed(connection: sa.Connection, portal: int, ids: Collection[str]
 
 
 def _of(table: sa.Table, portal: int, ids: Collection[str]) -> sa.ColumnElement[bool]:
-    theirs = sa.and_(table.c.portal == portal, table.c.contact.in_(ids))
-    return placed_or_not(theirs) if table is events else theirs
+    return sa.and_(table.c.portal == portal, table.c.contact.in_(ids))
 
 
 def _malformed_about(connection: sa.Connection, portal: int, ids: Collection[str]) -> list[int]:
@@ -213,7 +212,7 @@ def _malformed_about(connection: sa.Connection, portal: int, ids: Collection[str
 
 def _unfiled(portals: Collection[int]) -> sa.Select[Any]:
     these = (events.c.portal.in_(portals), events.c.contact.is_(None), events.c.malformed.is_not(None))
-    return sa.select(events.c.id, events.c.portal, events.c.body).where(placed_or_not(*these))
+    return sa.select(events.c.id, events.c.portal, events.c.body).where(*these)
 
 
 def _ids_in(body: Any) -> set[str]:
@@ -221,17 +220,3 @@ def _ids_in(body: Any) -> set[str]:
     found = [body.get(name) for name in _NAMES_CONTACTS] if isinstance(body, Mapping) else []
     flat = [each for value in found for each in (value if isinstance(value, list) else [value])]
     return {str(each).strip() for each in flat if isinstance(each, int | str)}
-
-
-@contextlib.contextmanager
-def _overwriting(connection: sa.Connection) -> Iterator[None]:
-    """Have SQLite fill what is deleted with zeros; https://www.sqlite.org/pragma.html#pragma_secure_delete."""
-    if connection.dialect.name != "sqlite":
-        yield
-        return
-    before = connection.exec_driver_sql("PRAGMA secure_delete").scalar_one()
-    connection.exec_driver_sql("PRAGMA secure_delete = ON").close()
-    try:
-        yield
-    finally:
-        connection.exec_driver_sql(f"PRAGMA secure_delete = {int(before)}").close()

@@ -14,7 +14,6 @@ from connector.events import MERGE, survivor_in
 from connector.hubspot.client import HubSpotPortal
 from connector.hubspot.failure import HubSpotError, PortalTrouble
 from connector.hubspot.meaning import Meaning
-from connector.intake import placed_or_not
 from connector.record import DELETED
 from connector.store.engine import reading
 from connector.store.tables import events
@@ -72,8 +71,8 @@ def _told_of_merges(engine: sa.Engine, portal: int, ids: Collection[str]) -> dic
     """Give those of whom an event says that they were merged, with what they became by its word."""
     if not ids:
         return {}
-    merges = placed_or_not(events.c.portal == portal, events.c.contact.in_(ids), events.c.type == MERGE)
-    query = sa.select(events.c.contact, events.c.body).where(merges).order_by(events.c.id)
+    merges = (events.c.portal == portal, events.c.contact.in_(ids), events.c.type == MERGE)
+    query = sa.select(events.c.contact, events.c.body).where(*merges).order_by(events.c.id)
     with reading(engine) as connection:
         told = {row.contact: survivor_in(row.body) for row in connection.execute(query)}
     return {contact: survivor for contact, survivor in told.items() if survivor not in (None, contact)}

@@ -176,6 +176,21 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
         yield connection
 
 
+@contextlib.contextmanager
+def overwriting(connection: sa.Connection) -> Iterator[None]:
+    """Have SQLite fill what is deleted with zeros; https://www.sqlite.org/pragma.html#pragma_secure_delete."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
+    before = driver.execute("PRAGMA secure_delete").fetchone()[0]
+    driver.execute("PRAGMA secure_delete = ON").close()
+    try:
+        yield
+    finally:
+        driver.execute(f"PRAGMA secure_delete = {int(before)}").close()
+
+
 def check_writing(engine: sa.Engine) -> None:
     """Raise DatabaseUnavailable when nothing can be written now: locked, read-only, full, not there."""
     with writing(engine) as connection:

@@ -1,4 +1,4 @@
-"""An INSERT compiled once, for the path on which HubSpot waits; values go to the driver as they are.
+"""An INSERT compiled once, for what runs for each webhook; values go to the driver as they are.
 
 It runs for many rows in one step: at each the driver lets other threads in, or the network is crossed, and either costs
 more than a row.
@@ -18,7 +18,7 @@ _ROWS_AT_ONCE = 100
 
 
 class Prepared:
-    """Inserts rows whose values are in the order of the columns, of which the first two are the key."""
+    """Inserts rows whose values are in the order of the columns."""
 
     def __init__(self, engine: sa.Engine, statement: Insert, *, columns: Sequence[str]) -> None:
         make = _Arrays if engine.dialect.name == "postgresql" else _Values
@@ -28,9 +28,12 @@ class Prepared:
         """Insert the rows, no two of which have the same key."""
         self._way.run(connection, rows)
 
-    def run_each(self, connection: sa.Connection, parts: Sequence[Rows]) -> list[int]:
-        """Insert the rows of all parts and count for each those that took effect; of one key the first does."""
-        return self._way.run_each(connection, parts)
+    def run_telling(self, connection: sa.Connection, rows: Rows) -> list[tuple[Any, ...]]:
+        """Insert rows into a table numbered by `id`; give the number and the first two values of those that are new.
+
+        Of rows with the same key the first is inserted, when the statement says to do nothing on a conflict.
+        """
+        return self._way.run_telling(connection, rows)
 
 
 class _Values:
@@ -40,21 +43,31 @@ class _Values:
         self._text = str(statement.compile(dialect=engine.dialect, column_keys=columns))
         self._one = f"({', '.join('?' * len(columns))})"
         self._texts: dict[int, str] = {}
+        table = statement.table.name
+        first, second = columns[:2]
+        self._last = f"SELECT coalesce(max(id), 0) FROM {table}"  # noqa: S608 - our own names
+        self._new = f"SELECT id, {first}, {second} FROM {table} WHERE id > ?"  # noqa: S608
 
-    def run(self, connection: sa.Connection, rows: Rows) -> int:
-        driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
-        number = 0
+    def run(self, connection: sa.Connection, rows: Rows) -> None:
+        driver = _driver(connection)
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             part = rows[start : start + _ROWS_AT_ONCE]
             text = self._texts.get(len(part)) or self._text_for(len(part))
-            number += driver.execute(text, tuple(itertools.chain.from_iterable(part))).rowcount
-        return number
+            driver.execute(text, tuple(itertools.chain.from_iterable(part))).close()
 
-    def run_each(self, connection: sa.Connection, parts: Sequence[Rows]) -> list[int]:
-        return [self.run(connection, rows) for rows in parts]
+    def run_telling(self, connection: sa.Connection, rows: Rows) -> list[tuple[Any, ...]]:
+        """Tell the new ones by their numbers: there is one writer, and RETURNING came late to SQLite."""
+        driver = _driver(connection)
+        last = driver.execute(self._last).fetchone()
+        self.run(connection, rows)
+        return driver.execute(self._new, last).fetchall()
 
     def _text_for(self, rows: int) -> str:
         return self._texts.setdefault(rows, self._text.replace(self._one, ", ".join([self._one] * rows), 1))
+
+
+def _driver(connection: sa.Connection) -> sqlite3.Connection:
+    return connection.connection.driver_connection  # type: ignore[return-value]
 
 
 class _Arrays:
@@ -65,27 +78,17 @@ class _Arrays:
         arrays = [sa.bindparam(name, type_=postgresql.ARRAY(_element(table.c[name]))) for name in columns]
         rows = sa.func.unnest(*arrays).table_valued(*columns).render_derived(name="given")
         filled = statement.from_select(columns, sa.select(*(rows.c[name] for name in columns)), include_defaults=False)
-        key = (table.c[name] for name in columns[:2])
         self._columns = columns
         self._plain = str(filled.compile(dialect=engine.dialect))
-        self._telling = str(filled.returning(*key).compile(dialect=engine.dialect))
+        told = (table.c[name] for name in ("id", *columns[:2]) if name in table.c)
+        self._telling = str(filled.returning(*told).compile(dialect=engine.dialect))
 
     def run(self, connection: sa.Connection, rows: Rows) -> None:
         if rows:
             connection.exec_driver_sql(self._plain, self._as_arrays(rows))
 
-    def run_each(self, connection: sa.Connection, parts: Sequence[Rows]) -> list[int]:
-        """Insert all rows in the order of their keys: writers with the same ones wait for each other otherwise."""
-        first: dict[tuple[object, ...], tuple[tuple[object, ...], int]] = {}
-        for number, rows in enumerate(parts):
-            for row in rows:
-                first.setdefault(row[:2], (row, number))
-        counts = [0] * len(parts)
-        if first:
-            ordered = [first[key][0] for key in sorted(first)]
-            for inserted in connection.exec_driver_sql(self._telling, self._as_arrays(ordered)):
-                counts[first[tuple(inserted)][1]] += 1
-        return counts
+    def run_telling(self, connection: sa.Connection, rows: Rows) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in connection.exec_driver_sql(self._telling, self._as_arrays(rows))] if rows else []
 
     def _as_arrays(self, rows: Rows) -> dict[str, list[object]]:
         return {name: list(values) for name, values in zip(self._columns, zip(*rows, strict=True), strict=True)}

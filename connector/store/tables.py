@@ -1,7 +1,7 @@
 """The tables, in the words of the glossary; every moment is epoch milliseconds, every id of HubSpot is text.
 
-Personal data stands in `events.body`, `contacts.snapshot`, `records.read` and `effects.body` only; all the rest refers
-to a contact by id.
+Personal data stands in `deliveries.body`, `events.body`, `contacts.snapshot`, `records.read` and `effects.body` only;
+all the rest refers to a contact by id.
 """
 
 import sqlalchemy as sa
@@ -12,14 +12,26 @@ metadata = sa.MetaData(
 
 _Moment = sa.BigInteger
 _CLAIMED = sa.text("claim IS NOT NULL")  # few rows are claimed at a time, and every event writes a row
-# Written while HubSpot waits are only the ends of trees; what is scattered comes when an event is placed.
-_PLACED, _UNPLACED = sa.text("placed = 1"), sa.text("placed = 0")
 _PRIVACY = sa.text("type = 'contact.privacyDeletion'")
 _GONE = sa.text("gone IS NOT NULL")
 _DIFFERS = sa.text("shadow IS NOT NULL")
 _INTENDED = sa.text("state = 'intended'")
 _Absent = sa.JSON(none_as_null=True)
 _Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
+
+# All that is written while HubSpot waits: a row at the end of one tree. The rest comes when it is placed.
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("received_at", _Moment, nullable=False),
+    sa.Column("due", _Moment, nullable=False, comment="when to look at its contacts"),
+    sa.Column("number", sa.Integer, nullable=False, comment="of events in it"),
+    sa.Column("apps", sa.JSON, nullable=False, comment="the portals that it speaks for, each with our app's id"),
+    sa.Column("nameless", sa.BigInteger, nullable=False, comment="the portal of events that name none; 0: any"),
+    sa.Column("body", sa.LargeBinary, nullable=False, comment="as HubSpot sent it"),
+    sqlite_autoincrement=True,  # a number that is used again would be taken for the delivery that had it before
+)
 
 events = sa.Table(
     "events",
@@ -31,14 +43,11 @@ events = sa.Table(
     sa.Column("contact", sa.String(40), nullable=True, comment="null: the event names no contact"),
     sa.Column("occurred_at", _Moment, nullable=True),
     sa.Column("received_at", _Moment, nullable=False),
-    sa.Column("due", _Moment, nullable=True, comment="when to look at the contact; null: no reason to"),
     sa.Column("malformed", sa.String(200), nullable=True, comment="why the event could not be understood"),
     sa.Column("body", sa.JSON, nullable=False, comment="as HubSpot sent it"),
-    sa.Column("placed", sa.SmallInteger, nullable=False, server_default="0", comment="1: its contact waits for it"),
     sa.UniqueConstraint("portal", "key"),
-    sa.Index("ix_events_portal_contact", "portal", "contact", sqlite_where=_PLACED, postgresql_where=_PLACED),
-    sa.Index("ix_events_received_at", "received_at", sqlite_where=_PLACED, postgresql_where=_PLACED),
-    sa.Index("ix_events_unplaced", "placed", "id", sqlite_where=_UNPLACED, postgresql_where=_UNPLACED),
+    sa.Index("ix_events_portal_contact", "portal", "contact"),
+    sa.Index("ix_events_received_at", "received_at"),
     sa.Index("ix_events_privacy_deletion", "portal", "contact", sqlite_where=_PRIVACY, postgresql_where=_PRIVACY),
 )
 

@@ -4,6 +4,7 @@ It is read from one moment of the database and writes nothing, however often it 
 is counted up to a bound, along an index; /metrics has the whole numbers.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,19 +18,18 @@ from connector.moments import DAY, MINUTE, SECOND
 from connector.portals import Trouble
 from connector.services import limits_of
 from connector.store.engine import reading
-from connector.store.tables import events, portals, records, waiting
+from connector.store.tables import deliveries, events, portals, records, waiting
 from connector.web.charts import bars
 from connector.web.layout import Counted, Page, Site, render, total
 
 _MOST_EVENTS = 50_000
+_MOST_LYING = 5_000
 _MOST_WAITING = 20_000
 _MOST_DEAD = 10_000
 _LATEST = 15
 _MINUTES = 30
 _HORIZON = 2 * DAY  # further off are next looks only
 _IDLE_AFTER = 30 * SECOND
-_PLACED: sa.ColumnElement[int] = sa.literal_column("1")  # written out, for the index is a partial one
-_UNPLACED: sa.ColumnElement[int] = sa.literal_column("0")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,36 +124,40 @@ PAGE = Page(name="now", path="/", title="Now", add=_add)
 
 def unplaced_events(connection: sa.Connection) -> Unplaced:
     """Count the events that nobody has taken up."""
-    lying = sa.select(events.c.received_at).where(events.c.placed == _UNPLACED)
-    some = lying.order_by(events.c.id).limit(_MOST_EVENTS + 1).subquery()
-    number, since = connection.execute(sa.select(sa.func.count(), sa.func.min(some.c.received_at))).one()
+    lying = sa.select(deliveries.c.number, deliveries.c.received_at)
+    some = lying.order_by(deliveries.c.id).limit(_MOST_EVENTS + 1).subquery()
+    query = sa.select(sa.func.coalesce(sa.func.sum(some.c.number), 0), sa.func.min(some.c.received_at))
+    number, since = connection.execute(query).one()
     return Unplaced(number=Counted(number, _MOST_EVENTS), since=since)
 
 
 def events_by_portal(connection: sa.Connection, *, since: int) -> Mapping[int, int]:
     """Count the events that came since, by portal."""
-    halves = [
-        sa.select(events.c.portal)
-        .where(events.c.placed == which, events.c.received_at > since)
-        .limit(_MOST_EVENTS + 1)
-        .subquery()
-        for which in (_PLACED, _UNPLACED)
-    ]
-    every = sa.union_all(*(sa.select(half) for half in halves)).subquery()
-    query = sa.select(every.c.portal, sa.func.count()).group_by(every.c.portal)
-    return {row[0]: row[1] for row in connection.execute(query)}
+    some = sa.select(events.c.portal).where(events.c.received_at > since).limit(_MOST_EVENTS + 1).subquery()
+    query = sa.select(some.c.portal, sa.func.count()).group_by(some.c.portal)
+    found = Counter({row[0]: row[1] for row in connection.execute(query)})
+    for row in _lying(connection, since):
+        found[min(map(int, row.apps), default=row.nameless)] += row.number  # whose each is shows when it is placed
+    return found
+
+
+def _lying(connection: sa.Connection, since: int) -> Sequence[sa.Row[Any]]:
+    """Give the deliveries that came since and are not placed, the newest."""
+    columns = (deliveries.c[name] for name in ("apps", "nameless", "number", "received_at"))
+    newest = sa.select(*columns).order_by(deliveries.c.id.desc()).limit(_MOST_LYING)
+    return [row for row in connection.execute(newest) if row.received_at > since]
 
 
 def events_by_minute(connection: sa.Connection, now: int, minutes: int) -> list[int]:
     """Count the events of each of the last minutes, the earliest first."""
     since = now - minutes * MINUTE
     arrived = events.c.received_at
-    then = sa.select(arrived).where(arrived > since, arrived <= now).limit(_MOST_EVENTS)
-    halves = [then.where(events.c.placed == which).subquery() for which in (_PLACED, _UNPLACED)]
-    every = sa.union_all(*(sa.select(half) for half in halves)).subquery()
+    every = sa.select(arrived).where(arrived > since, arrived <= now).limit(_MOST_EVENTS).subquery()
     age = ((sa.literal(now, sa.BigInteger) - every.c.received_at) // sa.literal_column(str(MINUTE), sa.BigInteger))
     query = sa.select(age.label("age"), sa.func.count()).group_by("age")
-    found: dict[int, int] = {row[0]: row[1] for row in connection.execute(query)}
+    found = Counter({row[0]: row[1] for row in connection.execute(query)})
+    for row in _lying(connection, since):
+        found[max(now - row.received_at, 0) // MINUTE] += row.number
     return [found.get(age, 0) for age in reversed(range(minutes))]
 
 

@@ -223,7 +223,7 @@ def test_health_names_its_checks(served: Served) -> None:
 def test_metrics_and_page_answer_on_loopback_without_a_token(served: Served) -> None:
     ana = served.sandbox.create_contact({"email": "metric@example.com", "sk_source": "inbound"})
     wait_until(lambda: stage_of(served, ana) == "lead", what="the first decision")
-    wait_until(lambda: "stagekeeper_event_to_write_seconds_count" in get(served.base + "/metrics").body)
+    wait_until(lambda: "stagekeeper_decisions_total{" in get(served.base + "/metrics").body)
     text = get(served.base + "/metrics").body
     for name in (
         'stagekeeper_events_received_total{portal="4242",type="contact.creation"}',

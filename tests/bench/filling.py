@@ -156,8 +156,7 @@ def _event(amounts: Amounts, now: int, text: Mapping[str, str]) -> Mapping[str, 
     body = text["event"].replace("97000000000", f"' || ({FIRST_ID} + (n * {_STEP}) % {amounts.contacts}) || '")
     return {
         "portal": str(PORTAL), "key": f"{at} || '-0123456789abcdef' || n", "type": "'contact.propertyChange'",
-        "contact": _contact_of("n", amounts), "occurred_at": at, "received_at": at, "due": f"{at} + 2000",
-        "body": body, "placed": "1",
+        "contact": _contact_of("n", amounts), "occurred_at": at, "received_at": at, "body": body,
     }  # fmt: skip
 
 

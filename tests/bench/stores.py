@@ -15,7 +15,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from connector.events import Event
+from connector.delivery import Delivery
 from connector.examiner import judge, worded
 from connector.identity.erasure import erase_reported
 from connector.inbox import Claim, Inbox
@@ -162,21 +162,16 @@ def _each(look: Callable[[Store, str], object], store: Store, ids: Sequence[str]
 
 def ack(store: Store, ids: Sequence[str], turn: int) -> None:
     """Take in a webhook of a hundred events."""
-    found = [
-        Event(
-            portal=PORTAL, type="contact.propertyChange", contact=contact, occurred_at=store.now,
-            key=f"{store.now:013d}-{turn:06d}-{contact}", body=BODY % int(contact),
-        )
-        for contact in ids
-    ]  # fmt: skip
-    store.measure(WEBHOOK, lambda: store.inbox.accept(found, settle_ms=SETTLE))
+    body = b"[" + b",".join(EVENT % (turn, store.now, int(contact)) for contact in ids) + b"]"
+    delivery = Delivery(body=body, number=len(ids), apps={PORTAL: None})
+    store.measure(WEBHOOK, lambda: store.inbox.accept(delivery, settle_ms=SETTLE))
     store.now += 2 * SETTLE
 
 
-BODY = (
-    '{"eventId":3816279480,"subscriptionId":7562680,"portalId":4242,"appId":50780459,"occurredAt":1790000000000,'
-    '"subscriptionType":"contact.propertyChange","attemptNumber":0,"objectId":%d,"propertyName":"sk_intent",'
-    '"propertyValue":"interested","changeSource":"CRM_UI","sourceId":"userId:98499705"}'
+EVENT = (
+    b'{"eventId":%d,"subscriptionId":7562680,"portalId":4242,"appId":50780459,"occurredAt":%d,'
+    b'"subscriptionType":"contact.propertyChange","attemptNumber":0,"objectId":%d,"propertyName":"sk_intent",'
+    b'"propertyValue":"interested","changeSource":"CRM_UI","sourceId":"userId:98499705"}'
 )
 
 

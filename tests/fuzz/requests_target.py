@@ -16,7 +16,8 @@ from typing import Any
 import orjson
 from flask.testing import FlaskClient
 
-from connector.events import BodyUnreadable, read_events
+from connector.delivery import events_of
+from connector.events import BodyUnreadable, read_elements, read_events
 from connector.receiver import create_app
 from connector.webhook import PortalKey, Verdict, sift, verify
 from tests.fuzz.mutations import spoil_bytes, spoil_tree, strange
@@ -61,16 +62,17 @@ def a_body(rng: random.Random) -> bytes:
 
 def read_a_body(rng: random.Random) -> str:
     """Read a body as events and sift them."""
+    raw = a_body(rng)
     try:
-        events = read_events(a_body(rng))
+        elements, events = read_elements(raw), read_events(raw)
     except BodyUnreadable:
         return "refused as no array of objects"
     for event in events:
         assert event.malformed is None or 0 < len(event.malformed) <= 200
         assert event.contact is None or (event.malformed is None and event.contact.isdigit())
         orjson.loads(event.body)
-    sifted = sift(events, verdict=Verdict(portals=frozenset({PORTAL})), keys=[KEY])
-    assert all(event.portal in (PORTAL, 0) for event in sifted.kept)
+    delivery = sift(elements, raw, verdict=Verdict(portals=frozenset({PORTAL})), keys=[KEY]).delivery
+    assert all(event.portal in (PORTAL, 0) for event in (events_of(delivery) if delivery else ()))
     malformed = any(event.malformed for event in events)
     return "read, some events malformed" if malformed else "read"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from connector.store.engine import reading
-from connector.store.tables import events, waiting
+from connector.store.tables import deliveries, waiting
 from tests.integration import inbox_crew
 
 
@@ -52,7 +52,7 @@ def let_die(
 
 def left(engine: sa.Engine) -> int:
     with reading(engine) as connection:
-        unplaced = sa.select(sa.func.count()).select_from(events).where(events.c.placed == 0)
+        unplaced = sa.select(sa.func.count()).select_from(deliveries)
         waits = sa.select(sa.func.count()).select_from(waiting)
         return sum(connection.scalar(query) or 0 for query in (unplaced, waits))
 

@@ -10,12 +10,11 @@ import time
 from pathlib import Path
 
 from connector.errors import ClaimLost
-from connector.events import Event
 from connector.inbox import Inbox
 from connector.moments import system_clock
 from connector.store.engine import open_database
+from tests.inboxes import delivery, event
 
-PORTAL = 4242
 CONTACTS = 60
 POSTS = 60
 EVENTS = 20
@@ -28,15 +27,11 @@ def post(inbox: Inbox, seed: int, log: Path) -> None:
     with log.open("a", buffering=1) as lines:
         for number in range(POSTS):
             contacts = [chance.randrange(1, CONTACTS + 1) for _ in range(EVENTS)]
-            told = [_event(contact, f"{seed}-{number}-{contact}") for contact in contacts]
+            told = [event(str(contact), f"{seed}-{number}-{contact}") for contact in contacts]
             for _ in range(1 + (number % 5 == 0)):
-                inbox.accept(told, settle_ms=0)
+                inbox.accept(delivery(*told), settle_ms=0)
             lines.writelines(f"posted {contact} {time.monotonic_ns()}\n" for contact in contacts)
             pause.wait(0.005)
-
-
-def _event(contact: int, key: str) -> Event:
-    return Event(PORTAL, "contact.propertyChange", str(contact), key, 1, "{}")
 
 
 def work(inbox: Inbox, seed: int, log: Path) -> None:

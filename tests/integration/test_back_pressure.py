@@ -78,7 +78,8 @@ class Receiver:
 
     def stored(self) -> int:
         with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True) as connection:
-            return int(connection.execute("SELECT count(*) FROM events").fetchone()[0])
+            counts = "SELECT (SELECT count(*) FROM events) + (SELECT coalesce(sum(number), 0) FROM deliveries)"
+            return int(connection.execute(counts).fetchone()[0])
 
     def is_ready(self) -> bool:
         return answers(f"{self.base}/readyz")

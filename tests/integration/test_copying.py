@@ -85,9 +85,11 @@ def test_what_is_absent_stays_absent_and_a_null_within_json_stays_one(source: sa
 def test_numbers_go_on_behind_the_last_one(source: sa.Engine, target: sa.Engine) -> None:
     copied(source, target)
     inbox = Inbox(target, lambda: START)
+    inbox.place()
     with reading(target) as connection:
         last = connection.scalar(sa.select(sa.func.max(events.c.id))) or 0
     accept(inbox, "9001")
+    inbox.place()
     with reading(target) as connection:
         assert connection.scalar(sa.select(sa.func.max(events.c.id))) == last + 1
 
@@ -95,7 +97,7 @@ def test_numbers_go_on_behind_the_last_one(source: sa.Engine, target: sa.Engine)
 def test_a_target_that_holds_anything_is_refused(source: sa.Engine, target: sa.Engine) -> None:
     accept(Inbox(target, lambda: START), "1")
     before = contents(target)
-    with pytest.raises(Refused, match=r"holds something already, in events"):
+    with pytest.raises(Refused, match=r"holds something already, in deliveries"):
         copied(source, target)
     assert contents(target) == before
 

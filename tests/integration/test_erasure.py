@@ -14,7 +14,7 @@ from connector.identity.receipts import Receipt, digest_of
 from connector.inbox import Inbox
 from connector.store.engine import writing
 from connector.store.tables import contacts, receipts, waiting
-from tests.inboxes import event
+from tests.inboxes import delivery, event, take_in
 from tests.integration.stocked import NOW, PORTAL, Stock, stock_in
 
 NOTHING = {"events": 0, "waiting": 0, "contacts": 0, "records": 0, "effects": 0}
@@ -90,25 +90,35 @@ def test_events_that_could_not_be_understood_go_when_they_name_the_person(stock:
     assert [row[2] for row in stock.rows()["events"]] == ["d", "e", "f"]
 
 
-def test_events_that_nobody_has_placed_yet_go_too_and_let_nobody_wait(stock: Stock) -> None:
+def test_the_contact_of_an_event_that_was_not_placed_is_looked_at_again_so_that_the_event_goes_as_well(
+    stock: Stock,
+) -> None:
     inbox = Inbox(stock.engine, lambda: NOW)
-    inbox.accept([event("501", "a"), event("502", "b")], settle_ms=0)
-    inbox.counts()
-    inbox.accept([event("501", "c"), event("502", "d"), event("503", "e")], settle_ms=0)
+    take_in(inbox, [event("501", "a"), event("502", "b")], settle_ms=0)
+    inbox.accept(delivery(event("501", "c", echo=True), event("502", "d")), settle_ms=0)
 
-    assert count_person(stock.engine, PORTAL, "501") == {**NOTHING, "events": 2, "waiting": 1}
-    assert erase(stock, "501").counts == {**NOTHING, "events": 2, "waiting": 1}
-    assert erase(stock, "503").counts == {**NOTHING, "events": 1}
+    assert count_person(stock.engine, PORTAL, "501") == {**NOTHING, "events": 1, "waiting": 1}
+    assert erase(stock, "501").counts == {**NOTHING, "events": 1, "waiting": 1}
 
-    assert [row[4] for row in stock.rows()["events"]] == ["502", "502"]
-    assert [row.contact for row in inbox.listing()] == ["502"]
+    assert [row.contact for row in inbox.listing()] == ["501", "502"]
+    assert sorted(row[4] for row in stock.rows()["events"]) == ["501", "502", "502"]
+
+
+def test_what_was_a_delivery_is_overwritten_in_the_file_once_it_is_placed(stock: Stock, tmp_path: Path) -> None:
+    inbox = Inbox(stock.engine, lambda: NOW)
+    told = [event(str(one), f"k{one}", value=f"secret-{one}@example.com") for one in range(1, 301)]
+    take_in(inbox, told, settle_ms=0)
+    for one in range(1, 301):
+        erase(stock, str(one))
+    stock.engine.dispose()
+    assert b"secret-" not in b"".join(file.read_bytes() for file in sorted(tmp_path.rglob("*.db*")))
 
 
 def test_a_later_event_of_the_same_contact_begins_anew(stock: Stock) -> None:
     stock.person("501")
     erase(stock, "501")
     inbox = Inbox(stock.engine, lambda: NOW)
-    inbox.accept([event("501", "new")], settle_ms=0)
+    inbox.accept(delivery(event("501", "new")), settle_ms=0)
 
     claim = inbox.claim(lease_ms=1_000)
 

@@ -10,29 +10,29 @@ import pytest
 import sqlalchemy as sa
 
 from connector.errors import DatabaseUnavailable
-from connector.inbox import Accepted, Inbox
+from connector.inbox import Inbox, Placed
 from connector.moments import system_clock
 from connector.store.engine import open_database, reading
-from connector.store.tables import events, waiting
+from connector.store.tables import deliveries, events, waiting
 from connector.store.together import Together
-from tests.inboxes import event
+from tests.inboxes import delivery, event
 from tests.integration.deaths import left, let_die
 
 
 def test_threads_that_accept_and_work_off_settle_every_contact(engine: sa.Engine) -> None:
-    inbox = Inbox(engine, system_clock)
+    placed: list[Placed] = []
+    inbox = Inbox(engine, system_clock, told=placed.append)
     over = threading.Event()
     held: dict[str, threading.Lock] = defaultdict(threading.Lock)
     looks: dict[str, int] = defaultdict(int)
     overlaps: list[str] = []
-    accepted: list[Accepted] = []
 
     def post(seed: int) -> None:
         chance = random.Random(seed)
         for number in range(40):
             contacts = [str(chance.randrange(1, 40)) for _ in range(10)]
             batch = [event(contact, f"{seed}-{number}-{at}") for at, contact in enumerate(contacts)]
-            accepted.append(inbox.accept(batch, settle_ms=0))
+            inbox.accept(delivery(*batch), settle_ms=0)
 
     def work() -> None:
         while not (over.is_set() and left(engine) == 0):
@@ -55,7 +55,7 @@ def test_threads_that_accept_and_work_off_settle_every_contact(engine: sa.Engine
     for thread in workers:
         thread.join(60)
     assert overlaps == []
-    assert sum(one.stored for one in accepted) == 3 * 40 * 10
+    assert sum(one.stored for one in placed) == 3 * 40 * 10
     assert left(engine) == 0
     with reading(engine) as connection:
         assert set(connection.scalars(sa.select(events.c.contact))) == set(looks)
@@ -68,26 +68,26 @@ def test_processes_that_post_work_and_are_killed_lose_nothing_and_never_share_a_
 
 
 def test_concurrent_requests_with_the_same_events_store_and_count_each_once(engine: sa.Engine) -> None:
-    inbox = Inbox(engine, system_clock)
+    placed: list[Placed] = []
+    inbox = Inbox(engine, system_clock, told=placed.append)
     together = threading.Barrier(8)
-    accepted: list[Accepted] = []
 
     def post(seed: int) -> None:
         batch = [event(str(at % 30 + 1), f"k{at}") for at in range(100)]
-        batch += [event(None, f"m{at}", malformed="why") for at in range(5)]
+        batch += [event(None, f"m{at}") for at in range(5)]
         random.Random(seed).shuffle(batch)
         together.wait(10)
-        accepted.extend(inbox.accept(batch, settle_ms=0) for _ in range(5))
+        for _ in range(5):
+            inbox.accept(delivery(*batch), settle_ms=0)
+            inbox.place()
 
     threads = [threading.Thread(target=post, args=(seed,)) for seed in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert len(accepted) == 40
-    assert sum(one.stored for one in accepted) == 100
-    assert sum(one.malformed for one in accepted) == 5
-    assert sum(one.duplicates for one in accepted) == 39 * 105
+    inbox.place()
+    assert sum(placed, Placed()) == Placed(stored=100, duplicates=39 * 105, malformed=5)
     with reading(engine) as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(events)) == 105
 
@@ -95,14 +95,14 @@ def test_concurrent_requests_with_the_same_events_store_and_count_each_once(engi
 def test_two_that_place_at_the_same_time_let_each_contact_wait_and_place_each_event_once(url: str) -> None:
     engines = [open_database(url) for _ in range(2)]
     inboxes = [Inbox(engine, system_clock) for engine in engines]
-    inboxes[0].accept([event(str(at), f"k{at}") for at in range(1, 1_001)], settle_ms=0)
+    inboxes[0].accept(delivery(*(event(str(at), f"k{at}") for at in range(1, 1_001))), settle_ms=0)
     threads = [threading.Thread(target=inbox.counts) for inbox in inboxes]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
     with reading(engines[0]) as connection:
-        assert connection.scalar(sa.select(sa.func.count()).where(events.c.placed == 0)) == 0
+        assert connection.scalar(sa.select(sa.func.count()).select_from(deliveries)) == 0
         generations = connection.scalars(sa.select(waiting.c.generation)).all()
     assert generations == [1] * 1_000
     for engine in engines:

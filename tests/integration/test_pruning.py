@@ -16,7 +16,7 @@ from connector.store.engine import reading, writing
 from connector.store.months import begin_of, month_of
 from connector.store.tables import portals, records
 from tests.databases import is_postgres
-from tests.inboxes import event
+from tests.inboxes import delivery, event
 from tests.integration.stocked import NOW, PORTAL, Stock, stock_in
 
 KEEP = 100 * DAY
@@ -141,7 +141,8 @@ def test_webhooks_are_taken_while_records_go(stock: Stock) -> None:
     def post() -> None:
         while not is_over.is_set():
             batch = [event("1", f"{len(taken)}-{each}") for each in range(100)]
-            taken.append(inbox.accept(batch, settle_ms=2 * SECOND).stored)
+            inbox.accept(delivery(*batch), settle_ms=2 * SECOND)
+            taken.append(inbox.place().stored)
 
     thread = threading.Thread(target=post)
     thread.start()

@@ -150,7 +150,7 @@ def test_it_shows_the_latest_decisions_of_its_portals_by_id_alone(pages: Pages) 
 def test_what_is_large_is_counted_to_a_bound(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, most in {"_MOST_EVENTS": 5, "_MOST_WAITING": 4, "_MOST_DEAD": 3}.items():
         monkeypatch.setattr(page, name, most)
-    pages.bury("a", "b", "c", "d")
+    pages.bury("7", "8", "9", "10")
     accept(pages.inbox, *"123456")
     browser = pages.logged_in()
     text = browser.get("/").text

@@ -62,7 +62,7 @@ def test_a_dead_letter_is_shown_with_its_error_and_its_ids_and_without_personal_
 def test_dead_letters_are_paged_the_newest_first_over_all_portals(pages: Pages) -> None:
     expected: list[str] = []
     for number in range(12):
-        names = [f"{number:02}{letter}" for letter in "abcde"]
+        names = [f"1{number:02}{place}" for place in range(5)]
         portal = PORTALS[number % 2]
         pages.bury(*names, portal=portal)
         expected = [f"{portal}/{name}" for name in names] + expected
@@ -79,8 +79,8 @@ def test_dead_letters_are_paged_the_newest_first_over_all_portals(pages: Pages) 
 
 
 def test_those_that_died_at_the_same_moment_are_each_shown_once(pages: Pages) -> None:
-    accept(pages.inbox, *[f"{number:03}" for number in range(120)], portal=4242)
-    accept(pages.inbox, *[f"{number:03}" for number in range(5)], portal=5353)
+    accept(pages.inbox, *[f"1{number:03}" for number in range(120)], portal=4242)
+    accept(pages.inbox, *[f"1{number:03}" for number in range(5)], portal=5353)
     pages.time.move(SETTLE)
     pages.inbox.listing()
     pages.time.now += 60 * MINUTE
@@ -93,7 +93,7 @@ def test_those_that_died_at_the_same_moment_are_each_shown_once(pages: Pages) ->
     while path:
         found += shown(browser, path)
         path = link(browser, "Older")
-    assert found == [f"4242/{number:03}" for number in range(120)] + [f"5353/{number:03}" for number in range(5)]
+    assert found == [f"4242/1{number:03}" for number in range(120)] + [f"5353/1{number:03}" for number in range(5)]
 
 
 def test_a_place_behind_the_last_one_says_so(pages: Pages) -> None:

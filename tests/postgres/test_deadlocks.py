@@ -20,7 +20,7 @@ from connector.portals import Portals
 from connector.reconciliation.watermarks import TurnLost
 from connector.store.budgets import DatabaseBudgets
 from connector.store.engine import again_when_collided, open_database, writing
-from connector.store.tables import events, portals, waiting
+from connector.store.tables import deliveries, portals, waiting
 from connector.worker import Worker
 from tests.databases import database_url
 from tests.inboxes import PORTAL, Hands, accept
@@ -209,6 +209,6 @@ def test_workers_beside_merges_deletions_erasures_and_reconciliation_come_to_the
         titles = {one: the.titles(one) for one in people}
         assert {one: found for one, found in titles.items() if len(found) != len(set(found))} == {}
         with the.services.engine.connect() as connection:
-            unplaced = sa.select(sa.func.count()).select_from(events).where(events.c.placed == 0)
+            unplaced = sa.select(sa.func.count()).select_from(deliveries)
             assert connection.scalar(unplaced) == 0
         print(deadlocks(the.services.engine), "deadlocks")

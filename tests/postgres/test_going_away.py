@@ -15,7 +15,7 @@ from connector.moments import system_clock
 from connector.sandbox import Sandbox, SandboxOptions
 from connector.sandbox.signing import signed_headers
 from connector.store.engine import open_database, reading
-from connector.store.tables import events, waiting
+from connector.store.tables import deliveries, events, waiting
 from tests.postgres_server import Server
 from tests.postgres_server import serving as serving_postgres
 from tests.practice import INBOUND, WEBHOOK_URL, prepare, write_config
@@ -123,5 +123,5 @@ def stored(engine: sa.Engine) -> set[str]:
 def left(engine: sa.Engine) -> int:
     due = sa.select(sa.func.count()).select_from(waiting).where(waiting.c.due <= system_clock())
     with reading(engine) as connection:
-        unplaced = sa.select(sa.func.count()).select_from(events).where(events.c.placed == 0)
+        unplaced = sa.select(sa.func.count()).select_from(deliveries)
         return (connection.scalar(due) or 0) + (connection.scalar(unplaced) or 0)

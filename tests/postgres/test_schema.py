@@ -8,12 +8,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from connector.errors import DatabaseUnavailable
-from connector.events import Event
 from connector.inbox import Failure, Inbox
 from connector.store.engine import check_writing, open_database, reading, writing
 from connector.store.tables import metadata, portals, waiting
 from tests.databases import empty_url
-from tests.inboxes import PORTAL, START, accept, claim
+from tests.inboxes import START, accept, claim, event, take_in
 
 ROW = {"portal": 1, "calls": [], "searches": []}
 SETTINGS = ("synchronous_commit", "plan_cache_mode", "jit", "lock_timeout", "idle_in_transaction_session_timeout")
@@ -142,8 +141,7 @@ def test_values_are_not_told_when_something_fails(engine: sa.Engine) -> None:
 
 def test_text_that_postgresql_cannot_hold_stops_nobody(engine: sa.Engine) -> None:
     inbox = Inbox(engine, lambda: START)
-    odd = Event(PORTAL, "contact.propertyChange", "1", "k", 1, '{"a":"\\u0000\\ud83d\\ude00"}')
-    assert inbox.accept([odd], settle_ms=0).stored == 1
+    assert take_in(inbox, [event("1", value="\0 \N{GRINNING FACE}")], settle_ms=0).stored == 1
     held = claim(inbox)
     inbox.finish(held, failed={"1": Failure(error="HubSpot said \x00 nothing", retry_at=None)})
     with reading(engine) as connection:

@@ -46,7 +46,7 @@ class Books:
         """Count what is not done yet."""
         soon = system_clock() + HOUR
         one = self._row(
-            "SELECT (SELECT count(*) FROM events WHERE placed = 0), "
+            "SELECT (SELECT count(*) FROM deliveries), "
             "(SELECT count(*) FROM waiting WHERE claim IS NOT NULL), "
             "(SELECT count(*) FROM waiting WHERE dead_at IS NULL AND due <= :soon), "
             "(SELECT count(*) FROM waiting WHERE dead_at IS NOT NULL)",
@@ -112,7 +112,7 @@ class Books:
             "waiting": "SELECT due, attempts, claim, dead_at, last_error FROM waiting",
             "effects": "SELECT id, key, state, hubspot_id, intended_at, settled_at, error FROM effects",
             "records": "SELECT id, claim, decided_at, stage_before, stage, status, rule, planned, done FROM records",
-            "events": "SELECT type, received_at, due, placed FROM events",
+            "events": "SELECT type, received_at FROM events",
         }
         return {
             name: self._rows(f"{query} WHERE portal = :of AND contact = :contact", of=self._portal, contact=contact)

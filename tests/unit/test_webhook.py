@@ -3,14 +3,17 @@
 import base64
 import hashlib
 import hmac
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.events import Event, read_events
+from connector.delivery import Delivery, events_of
+from connector.events import read_elements
 from connector.webhook import PortalKey, Sifted, Verdict, sift, verify
 
 SECRET = "yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy"
@@ -242,11 +245,19 @@ def told(portal: object, name: object = "contact.creation", **fields: object) ->
 def sifted(
     *bodies: dict[str, object], keys: Sequence[PortalKey] = (key(1), key(2)), proven: Verdict = PROVEN
 ) -> Sifted:
-    return sift(read_events(orjson.dumps(bodies)), verdict=proven, keys=keys)
+    raw = orjson.dumps(bodies)
+    return sift(read_elements(raw), raw, verdict=proven, keys=keys)
+
+
+def left(received: Mapping[tuple[str, str], int], rejected: Mapping[str, int]) -> Sifted:
+    return Sifted(delivery=None, contacts=frozenset(), received=received, rejected=rejected)
 
 
 def kept(found: Sifted) -> list[tuple[int | None, str | None, bool, bool]]:
-    return [(event.portal, event.contact, event.malformed is not None, event.echo) for event in found.kept]
+    """Give what is read of the delivery; of whom it is was known before it was read."""
+    events = events_of(found.delivery) if found.delivery else []
+    assert found.contacts == {event.contact for event in events if event.contact is not None}
+    return [(event.portal, event.contact, event.malformed is not None, event.echo) for event in events]
 
 
 def test_events_of_the_proven_portals_are_kept_and_all_are_counted_by_portal_and_type() -> None:
@@ -260,7 +271,7 @@ def test_events_of_the_proven_portals_are_kept_and_all_are_counted_by_portal_and
 
 
 def test_events_for_a_portal_whose_secret_did_not_sign_are_left_and_not_counted_as_its_own() -> None:
-    assert sifted(told(2), told(2, objectId="x")) == Sifted(kept=[], received={}, rejected={"portal_mismatch": 2})
+    assert sifted(told(2), told(2, objectId="x")) == left({}, {"portal_mismatch": 2})
 
 
 def test_what_is_malformed_and_of_an_unknown_portal_is_not_kept() -> None:
@@ -270,7 +281,7 @@ def test_what_is_malformed_and_of_an_unknown_portal_is_not_kept() -> None:
 
 def test_a_change_of_a_deal_is_counted_and_neither_kept_nor_rejected() -> None:
     found = sifted(told(1, "deal.creation"))
-    assert found == Sifted(kept=[], received={("1", "deal.creation"): 1}, rejected={})
+    assert found == left({("1", "deal.creation"): 1}, {})
 
 
 def test_our_own_write_come_back_is_an_echo_and_nobody_elses_is() -> None:
@@ -289,7 +300,7 @@ def test_an_event_without_a_portal_belongs_to_the_only_proven_one_or_to_none() -
 
 
 def test_nothing_is_kept_of_nothing() -> None:
-    assert sift([], verdict=PROVEN, keys=[key(1)]) == Sifted(kept=[], received={}, rejected={})
+    assert sifted() == left({}, {})
 
 
 def test_what_a_sender_makes_up_does_not_become_a_label() -> None:
@@ -299,9 +310,34 @@ def test_what_a_sender_makes_up_does_not_become_a_label() -> None:
 
 def test_events_of_any_shape_are_counted_and_what_cannot_be_understood_is_kept() -> None:
     nested = b"[" * 900 + b"]" * 900
-    deep = read_events(b'[{"portalId":1,"subscriptionType":"object.creation","objectTypeId":' + nested + b"}]")
+    deep = b'{"portalId":1,"subscriptionType":"object.creation","objectTypeId":' + nested + b"}"
     odd: list[dict[str, object]] = [told([1]), told({}), {"portalId": 1}, {"subscriptionType": ["x"]}]
-    events: list[Event] = [*read_events(orjson.dumps(odd)), *deep]
-    found = sift(events, verdict=PROVEN, keys=[key(1)])
+    raw = orjson.dumps(odd)[:-1] + b"," + deep + b"]"
+    found = sift(read_elements(raw), raw, verdict=PROVEN, keys=[key(1)])
     assert found.received == {("unknown", "contact.creation"): 2, ("1", "unknown"): 2, ("unknown", "unknown"): 1}
     assert kept(found) == [(1, None, True, False)] * 5
+
+
+def test_what_is_kept_whole_is_kept_byte_for_byte_and_of_the_rest_only_what_may_be() -> None:
+    raw = b' [ {"portalId":1, "subscriptionType":"contact.creation","objectId":5} ]\n'
+    whole = sift(read_elements(raw), raw, verdict=PROVEN, keys=[key(1, app_id=77), key(2)])
+    assert whole.delivery == Delivery(body=raw, number=1, apps={1: "77"}, nameless=1)
+    part = sifted(told(1), told(9, propertyValue="of a stranger"), told(1, "deal.creation")).delivery
+    assert part == Delivery(body=orjson.dumps([told(1)]), number=1, apps={1: None}, nameless=1)
+
+
+def test_of_what_is_nested_too_deeply_to_be_written_again_nothing_is_kept_that_may_not_be() -> None:
+    nested = b"[" * 900 + b"]" * 900
+    raw = b'[{"portalId":1,"odd":' + nested + b'},{"portalId":9,"subscriptionType":"contact.creation","objectId":5}]'
+    found = sift(read_elements(raw), raw, verdict=PROVEN, keys=[key(1)])
+    assert kept(found) == [(1, None, True, False)]
+
+
+@given(st.lists(st.sampled_from([told(1), told(2), told(9), told(1, objectId="x"), told(None), told(1.0), told(True),
+                                 told(1, "object.creation", objectTypeId="0-1"), told(1, "deal.creation"),
+                                 told(1, "contact.merge", mergedObjectIds=[7, 8])]), max_size=6))  # fmt: skip
+def test_a_request_of_any_mixture_is_counted_and_kept_as_its_events_are_one_by_one(bodies: list[Any]) -> None:
+    together, alone = sifted(*bodies), [sifted(body) for body in bodies]
+    assert kept(together) == [event for one in alone for event in kept(one)]
+    assert Counter(together.rejected) == sum((Counter(one.rejected) for one in alone), Counter())
+    assert sum(together.received.values()) == sum(sum(one.received.values()) for one in alone)
