@@ -154,4 +154,8 @@ def test_a_request_of_many_events_is_one_statement(engine: sa.Engine) -> None:
     accept(inbox, "1")
     sa.event.listen(engine, "before_cursor_execute", lambda _c, _u, text, *_: sent.append(text))
     accept(inbox, *map(str, range(1, 101)))
-    assert [text.split()[0:3] for text in sent] == [["INSERT", "INTO", "events"]]
+    assert [text.split()[0:3] for text in sent] == [["INSERT", "INTO", "deliveries"]]
+    sent.clear()
+    assert inbox.place().stored == 101
+    assert [text.split()[0:3] for text in sent].count(["INSERT", "INTO", "events"]) == 1
+    assert [text.split()[0:3] for text in sent].count(["INSERT", "INTO", "waiting"]) == 1

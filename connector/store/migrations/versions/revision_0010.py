@@ -14,10 +14,8 @@ branch_labels = None
 depends_on = None
 
 _UNPLACED = "placed = 0 AND contact IS NOT NULL AND due IS NOT NULL"
-_KNOW_PORTALS = f"""
-    INSERT INTO portals (portal, served_at, trouble_until, blocked_until, calls, searches, day, calls_today)
-    SELECT DISTINCT portal, 0, 0, 0, '[]', '[]', '', 0 FROM events WHERE {_UNPLACED}
-    ON CONFLICT DO NOTHING
+_NEW_PORTALS = f"""
+    SELECT DISTINCT portal FROM events WHERE {_UNPLACED} AND portal NOT IN (SELECT portal FROM portals)
 """  # noqa: S608 - our own text
 _WAIT = f"""
     INSERT INTO waiting (portal, contact, due, since, generation, attempts)
@@ -37,7 +35,7 @@ _INDEXES = ("portal_contact", "received_at", "unplaced", "privacy_deletion")
 def upgrade() -> None:
     """Add the table of deliveries, place what is not placed, and drop what only placing needed."""
     _create_deliveries()
-    op.execute(_KNOW_PORTALS)
+    _know_portals()
     op.execute(_WAIT)
     for name in _INDEXES:
         op.drop_index(f"ix_events_{name}", table_name="events")
@@ -51,6 +49,17 @@ def upgrade() -> None:
         "ix_events_privacy_deletion", "events", ["portal", "contact"],
         sqlite_where=of_privacy, postgresql_where=of_privacy,
     )  # fmt: skip
+
+
+def _know_portals() -> None:
+    """Give every portal of whom something waits the row that its turns are counted in."""
+    numbers = ("portal", "served_at", "trouble_until", "blocked_until", "calls_today")
+    lists = (sa.column(name, sa.JSON) for name in ("calls", "searches"))
+    portals = sa.table("portals", *map(sa.column, numbers), *lists, sa.column("day"))
+    found = op.get_bind().scalars(sa.text(_NEW_PORTALS)).all()
+    rows = [{**dict.fromkeys(numbers, 0), "portal": one, "calls": [], "searches": [], "day": ""} for one in found]
+    if rows:
+        op.bulk_insert(portals, rows)
 
 
 def _create_deliveries() -> None:
