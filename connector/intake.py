@@ -16,6 +16,7 @@ import structlog
 
 from connector.events import Event
 from connector.identity.receipts import erased_among
+from connector.looks import Looks
 from connector.moments import DAY, Clock
 from connector.rivals.echoes import find_echoes
 from connector.store.engine import again_when_collided, be_alone, insert_into, is_alone, reading, writing
@@ -64,6 +65,7 @@ class Intake:
         self._clock = clock
         self._pause = pause
         self._ring = ring
+        self._looks = Looks(engine, clock, pause=pause, alone=_PLACING)
         self._store_together = Together(self._store, at_most=_STORED_TOGETHER)
         self._insert_events = Prepared(engine, insert_into(engine, events).on_conflict_do_nothing(), columns=_EVENT)
         self._insert_waiting = Prepared(engine, _insert_or_wait_again(engine), columns=_WAITING)
@@ -84,7 +86,8 @@ class Intake:
 
     @again_when_collided
     def place(self, *, rounds: int = _ROUNDS) -> None:
-        """Let the contacts of stored events wait, in so many small transactions at the most."""
+        """Let the contacts of stored events wait, and those whose next look is due, in small transactions: so many."""
+        self._looks.promote(rounds=rounds)
         for _ in range(rounds):
             if self._is_all_placed():
                 return
