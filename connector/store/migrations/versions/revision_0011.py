@@ -18,6 +18,10 @@ _THEIRS = "waiting.portal = contacts.portal AND waiting.contact = contacts.conta
 _LOOK = "looks.portal = waiting.portal AND looks.due = waiting.due AND looks.contact = waiting.contact"
 _HOLDS = "looks.portal = contacts.portal AND looks.due = contacts.next_look_at AND looks.contact = contacts.contact"
 _STORAGE = "autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02"
+_SAYS = {
+    "waiting.due": "not looked at before; also retries",
+    "contacts.next_look_at": "by itself; null: when an event comes",
+}
 
 
 def upgrade() -> None:
@@ -49,6 +53,8 @@ def upgrade() -> None:
     op.execute(f"DELETE FROM waiting WHERE {_NOTHING_ELSE} AND EXISTS (SELECT 1 FROM looks WHERE {_LOOK})")  # noqa: S608
     if op.get_bind().dialect.name == "postgresql":
         op.execute(f"ALTER TABLE looks SET ({_STORAGE})")
+        for column, says in _SAYS.items():
+            op.execute(f"COMMENT ON COLUMN {column} IS '{says}'")
         op.execute("ANALYZE looks, waiting, contacts")
 
 
