@@ -103,7 +103,8 @@ def test_those_who_accept_place_claim_finish_erase_and_reconcile_do_not_wait_in_
 
     raised = at_once(
         lambda: post(inboxes[0]), lambda: post(inboxes[1]), lambda: work(inboxes[2], engines[2]),
-        lambda: work(inboxes[3], engines[3]), lambda: work(inboxes[4], engines[4]), lambda: erase(engines[5]), lambda: erase(engines[6]),
+        lambda: work(inboxes[3], engines[3]), lambda: work(inboxes[4], engines[4]),
+        lambda: erase(engines[5]), lambda: erase(engines[6]),
         lambda: reconcile(engines[6], inboxes[6]), others,
     )  # fmt: skip
     assert raised == []
