@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from connector.looks import first_look
 from connector.store.tables import portals, waiting
 
 
@@ -43,13 +44,18 @@ def take(
     return sorted(rows, key=lambda row: (row.due, row.contact))
 
 
-def first_due(connection: sa.Connection, portal: int, *, now: int) -> int | None:
-    """Say when the first contact of a portal that is in nobody's hands is due; None while the portal is in trouble."""
+def first_due(connection: sa.Connection, portal: int, *, now: int, until: int) -> int | None:
+    """Say when the first contact of a portal that is in nobody's hands is due, events and next looks alike.
+
+    None when that is later than `until`, and while the portal is in trouble.
+    """
     alive, _, free = is_claimable(now)
     well = portals.c.trouble.is_(None) | (portals.c.trouble_until <= now)
-    is_well = sa.select(sa.literal(1)).where(portals.c.portal == portal, well).exists()
-    found = sa.select(waiting.c.due).where(waiting.c.portal == portal, alive, free, is_well)
-    return connection.scalar(found.order_by(waiting.c.due).limit(1))
+    if connection.scalar(sa.select(sa.literal(1)).where(portals.c.portal == portal, well)) is None:
+        return None
+    found = sa.select(waiting.c.due).where(waiting.c.portal == portal, alive, free, waiting.c.due <= until)
+    first = connection.scalar(found.order_by(waiting.c.due).limit(1))
+    return min((due for due in (first, first_look(connection, portal, until=until)) if due is not None), default=None)
 
 
 def put_back(connection: sa.Connection, portal: int, rows: Sequence[sa.Row[Any]]) -> None:

@@ -18,6 +18,7 @@ from connector.claiming import first_due, is_claimable, put_back, take
 from connector.delivery import Delivery
 from connector.errors import ClaimLost
 from connector.intake import Intake, Placed, Ring, Told, tell_nobody
+from connector.looks import note_looks
 from connector.moments import HOUR, SECOND, Clock
 from connector.store.engine import again_when_collided, reading, writing
 from connector.store.tables import portals, waiting
@@ -86,6 +87,7 @@ class Inbox(WaitingList):
     ) -> None:  # fmt: skip
         super().__init__(engine, clock, Intake(engine, clock, ring=ring, told=told))
         self._last_attempt = last_attempt
+        self._note_looks = note_looks(engine)
 
     # Taking in
 
@@ -137,8 +139,8 @@ class Inbox(WaitingList):
         """Say in how long something of a portal will be due; None when that is not soon."""
         now = self._clock()
         with reading(self._engine) as connection:
-            due = first_due(connection, portal, now=now)
-        return None if due is None or due > now + within else max(due - now, _SHORTEST_WAIT)
+            due = first_due(connection, portal, now=now, until=now + within)
+        return None if due is None else max(due - now, _SHORTEST_WAIT)
 
     @again_when_collided
     def renew(self, claim: Claim, *, lease_ms: int) -> Claim:
@@ -165,7 +167,8 @@ class Inbox(WaitingList):
     ) -> None:
         """Take contacts back, settled with the time of their next look or failed; `ClaimLost` when one is not held.
 
-        A contact that got another event meanwhile waits again at once. Those named in neither stay in the claim.
+        That time must stand in `contacts.next_look_at` by the end of the transaction. A contact that got another event
+        meanwhile waits again at once. Those named in neither stay in the claim.
         """
         with self._within(connection) as inside:
             generations = self._lock(inside, claim, [*settled, *failed])
@@ -262,15 +265,13 @@ class Inbox(WaitingList):
         return held
 
     def _settle(self, connection: sa.Connection, claim: Claim, settled: Mapping[str, int | None]) -> None:
-        done = [contact for contact, due in settled.items() if due is None]
-        if done:
+        # Looks first, then waiting rows, as whoever promotes takes them: so nobody waits in a circle.
+        looks = sorted((due, contact) for contact, due in settled.items() if due is not None)
+        self._note_looks.run(connection, [(claim.portal, due, contact) for due, contact in looks])
+        if settled:
             connection.execute(
-                sa.delete(waiting).where(waiting.c.portal == claim.portal, waiting.c.contact.in_(done))
+                sa.delete(waiting).where(waiting.c.portal == claim.portal, waiting.c.contact.in_(settled))
             )
-        looks = [{"_contact": contact, "_due": due} for contact, due in settled.items() if due is not None]
-        if looks:
-            values: dict[str, object] = {**_FRESH, "due": sa.bindparam("_due"), "since": sa.bindparam("_due")}
-            connection.execute(sa.update(waiting).where(*_one_of(claim)).values(values), looks)
 
     def _let_go(self, connection: sa.Connection, claim: Claim, contacts: Collection[str]) -> None:
         """Release what got another event: due as before, and waiting since no earlier than the claim."""

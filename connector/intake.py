@@ -19,6 +19,7 @@ import structlog
 from connector.delivery import Delivery, events_of
 from connector.events import Event
 from connector.identity.receipts import erased_among
+from connector.looks import Looks
 from connector.moments import DAY, Clock
 from connector.rivals.echoes import find_echoes
 from connector.store.engine import again_when_collided, be_alone, insert_into, is_alone, overwriting, reading, writing
@@ -94,6 +95,7 @@ class Intake:
         self._pause = pause
         self._ring = ring
         self._told = told
+        self._looks = Looks(engine, clock, pause=pause, alone=_PLACING)
         self._store_together = Together(self._store, at_most=_STORED_TOGETHER)
         self._insert_deliveries = Prepared(engine, insert_into(engine, deliveries), columns=_DELIVERY)
         self._insert_events = Prepared(engine, insert_into(engine, events).on_conflict_do_nothing(), columns=_EVENT)
@@ -109,7 +111,11 @@ class Intake:
             self._ring(delivery.apps)
 
     def place(self, *, rounds: int = _ROUNDS) -> Placed:
-        """Let the contacts of stored events wait, in so many small transactions at the most; sum up what was placed."""
+        """Let those wait of whom an event is stored or whose look is due; sum up what became of the events.
+
+        At most so many small transactions are made of either.
+        """
+        self._looks.promote(rounds=rounds)
         total = Placed()
         for _ in range(rounds):
             read = self._read_some()

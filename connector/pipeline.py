@@ -13,7 +13,7 @@ import structlog
 from connector.examiner import Examiner, judge, worded
 from connector.hubspot.failure import PortalTrouble, concerns_portal, failure_of
 from connector.hubspot.meaning import Meaning
-from connector.identity.erasure import remove_person, remove_traces
+from connector.identity.erasure import remove_people, remove_traces
 from connector.identity.presence import Presence, Reader
 from connector.identity.receipts import Receipt
 from connector.inbox import Claim, Failure, Inbox, Waiting, next_try_at
@@ -188,7 +188,7 @@ class Pipeline:
         survivors = sorted({*there.gone.values()} - {DELETED} - judged.keys())
         with writing(self._engine) as connection:
             self._recorder.settle(
-                connection, claim.token, outcomes, now, bouts=_bouts_after(judged, outcomes, now),
+                connection, claim.token, outcomes, now, bouts=_bouts_after(judged, outcomes, now), looks=settled,
                 since=claim.taken_at - DAY,  # the clock may have been set right meanwhile
             )  # fmt: skip
             self._inbox.finish(claim, connection, settled=settled, failed=failed)
@@ -209,9 +209,7 @@ class Pipeline:
         confirmed = {key for outcome in done.written.outcomes.values() for key in outcome.confirmed}
         over = [c for c, one in done.judged.items() if any(effect.key in confirmed for effect in _erasing(one))]
         over += [c for c, where in there.gone.items() if where == DELETED and any(map(_erases, there.held[c].effects))]
-        return [
-            remove_person(connection, portal, contact, reason="privacy_deletion", now=now) for contact in over
-        ]
+        return remove_people(connection, portal, over, reason="privacy_deletion", now=now)
 
     def _next_look(self, one: Judged, outcome: Outcome, terms: Terms, now: int) -> int | None:
         """Say when to look again: at once when our own writes change what the rules read, whose echo is not heard."""

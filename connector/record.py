@@ -158,13 +158,15 @@ class Recorder:
             connection.execute(insert_into(self._engine, effects).on_conflict_do_nothing(), rows)
             self._count_turns(connection, Counter(rule for one in judged for rule in one.in_turn))
 
-    def settle(
+    def settle(  # noqa: PLR0913 - all that became of a claim
         self, connection: sa.Connection, claim: str, outcomes: Mapping[str, Outcome], now: int,
-        *, bouts: Mapping[str, Bouts] = MappingProxyType({}), since: int = 0,
+        *, bouts: Mapping[str, Bouts] = MappingProxyType({}), looks: Mapping[str, int | None] = MappingProxyType({}),
+        since: int = 0,
     ) -> None:  # fmt: skip
         """Write how it went: outcomes onto the records, effects confirmed or failed, what is written forgotten.
 
-        `bouts` are those of contacts of whom something was written; no record of the claim was made before `since`.
+        `bouts` are those of contacts of whom something was written, `looks` the next looks of those of whom all is
+        done; no record of the claim was made before `since`.
         """
         if not outcomes:
             return
@@ -180,13 +182,14 @@ class Recorder:
         }  # fmt: skip
         this = (contacts.c.portal == self._portal, contacts.c.contact == sa.bindparam("_contact"))
         let_go = sa.update(contacts).where(*this).values(unwritten={})
-        noted = let_go.values(bouts=sa.bindparam("_bouts"))
-        for statement, rows in (
-            (let_go, [{"_contact": c} for c in over - bouts.keys()]),
-            (noted, [{"_contact": c, "_bouts": bouts_as_data(bouts[c], now)} for c in over & bouts.keys()]),
-        ):
-            if rows:
-                connection.execute(statement, rows)
+        noted: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        for c in over:
+            values = ({"bouts": bouts_as_data(bouts[c], now)} if c in bouts else {}) | (
+                {"next_look_at": looks[c]} if c in looks else {}
+            )
+            noted.setdefault((*values,), []).append({"_contact": c} | {f"_{name}": values[name] for name in values})
+        for names, rows in noted.items():
+            connection.execute(let_go.values({name: sa.bindparam(f"_{name}") for name in names}), rows)
         # Not before it is written: what a person had set when a crash came between would count as moved by them since.
         moved = [{"_contact": c, "_stage": one.written[STAGE]} for c, one in outcomes.items() if STAGE in one.written]
         if moved:

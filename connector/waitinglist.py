@@ -1,27 +1,27 @@
 """The inbox as people see it: how much waits, what was given up, and how to try that again or let it go."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from connector.intake import Intake, Placed
-from connector.moments import DAY, SECOND, Clock
+from connector.looks import forgo_looks, next_look, wake
+from connector.moments import SECOND, Clock
 from connector.store.engine import again_when_collided, reading, writing
 from connector.store.tables import events, portals, waiting
 from connector.telemetry import InboxState
 
-# Whatever waits because of an event is due within hours (the longest retry); further off are next looks only, and there
-# may be one for every contact of the portal. The bound keeps them out of the count without reading them.
-_HORIZON = 2 * DAY
 _SHOWN_EVENTS = 200
 _EXPIRED_AT_ONCE = 500
+_Change = Callable[[sa.Connection, Sequence[sa.ColumnElement[bool]]], int]
+"""Changes rows of whom conditions hold; their number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Count:
-    """How much of a portal waits because of events or because its time has come; next looks to come do not count."""
+    """How much of a portal waits because of events or because its time has come, without what is paced."""
 
     pending: int
     oldest_since: int | None
@@ -63,6 +63,8 @@ class Shown:
     """All that the inbox holds about one contact."""
 
     waiting: WaitingRow | None
+    next_look_at: int | None
+    """When it is looked at by itself."""
     events: tuple[StoredEvent, ...]
     """The newest, in the order in which they came."""
 
@@ -83,35 +85,26 @@ class WaitingList:
         """Count per portal what waits, what is claimed and what was given up."""
         self._intake.place()
         now = self._clock()
-        pending, claimed = waiting.c.since <= now, waiting.c.claimed_until > now
-        # Two questions, for one condition with an OR would have all next looks to come read as well.
-        alive = (
+        dead = waiting.c.dead_at.is_not(None)
+        pending = ~dead & (waiting.c.since <= now)  # reconciliation lets contacts wait that are to be looked at later
+        query = (
             sa.select(
                 portals.c.portal,
                 sa.func.count().filter(pending).label("pending"),
                 sa.func.min(waiting.c.since).filter(pending).label("oldest_since"),
-                sa.func.count().filter(claimed).label("claimed"),
+                sa.func.count().filter(dead).label("dead"),
+                sa.func.count().filter(~dead & (waiting.c.claimed_until > now)).label("claimed"),
             )
             .join(waiting, waiting.c.portal == portals.c.portal)
-            .where(waiting.c.dead_at.is_(None), waiting.c.due <= now + _HORIZON)
-            .group_by(portals.c.portal)
-        )
-        given_up = (
-            sa.select(portals.c.portal, sa.func.count().label("dead"))
-            .join(waiting, waiting.c.portal == portals.c.portal)
-            .where(waiting.c.dead_at.is_not(None))
             .group_by(portals.c.portal)
         )
         with reading(self._engine) as connection:
-            rows = {row.portal: row for row in connection.execute(alive)}
-            dead = {row.portal: row.dead for row in connection.execute(given_up)}
-        none = Count(pending=0, oldest_since=None, dead=0, claimed=0)
-        counts = {
-            portal: Count(pending=row.pending, oldest_since=row.oldest_since, dead=0, claimed=row.claimed)
-            for portal, row in rows.items()
-        }
+            rows = connection.execute(query).all()
         return {
-            portal: replace(counts.get(portal, none), dead=dead.get(portal, 0)) for portal in rows.keys() | dead.keys()
+            row.portal: Count(
+                pending=row.pending, oldest_since=row.oldest_since, dead=row.dead, claimed=row.claimed
+            )
+            for row in rows
         }
 
     def state(self) -> InboxState:
@@ -157,20 +150,37 @@ class WaitingList:
         with reading(self._engine) as connection:
             row = connection.execute(one).mappings().first()
             found = connection.execute(newest).mappings().all()
+            look = next_look(connection, portal, contact)
         return Shown(
             waiting=None if row is None else WaitingRow(**row),
+            next_look_at=look,
             events=tuple(StoredEvent(**event) for event in reversed(found)),
         )
 
     def retry(self, *, portal: int | None = None, contact: str | None = None, only_dead: bool = False) -> int:
         """Try dead letters again now, with all their attempts; a contact that is named also without being dead."""
-        now = self._clock()
-        values = {"dead_at": None, "attempts": 0, "due": now, "generation": waiting.c.generation + 1}
-        return self._change(sa.update(waiting).values(values), portal=portal, contact=contact, only_dead=only_dead)
+        values = {"dead_at": None, "attempts": 0, "due": self._clock(), "generation": waiting.c.generation + 1}
+
+        def again(connection: sa.Connection, these: Sequence[sa.ColumnElement[bool]]) -> int:
+            return connection.execute(sa.update(waiting).where(*these).values(values)).rowcount
+
+        return self._change(again, portal=portal, contact=contact, only_dead=only_dead)
 
     def drop(self, *, portal: int | None = None, contact: str | None = None, only_dead: bool = False) -> int:
         """Let dead letters go for good; a contact that is named also without being dead, unless it is claimed."""
-        return self._change(sa.delete(waiting), portal=portal, contact=contact, only_dead=only_dead)
+
+        def let_go(connection: sa.Connection, these: Sequence[sa.ColumnElement[bool]]) -> int:
+            query = sa.select(waiting.c.portal, waiting.c.contact).where(*these)
+            locked = query.order_by(waiting.c.portal, waiting.c.contact).with_for_update()
+            found = [(row.portal, row.contact) for row in connection.execute(locked)]
+            forgo_looks(connection, found)
+            if found:
+                this = (waiting.c.portal == sa.bindparam("_portal"), waiting.c.contact == sa.bindparam("_contact"))
+                rows = [{"_portal": each, "_contact": one} for each, one in found]
+                connection.execute(sa.delete(waiting).where(*this), rows)
+            return len(found)
+
+        return self._change(let_go, portal=portal, contact=contact, only_dead=only_dead)
 
     @again_when_collided
     def expire(self, *, received_before: int) -> int:
@@ -193,19 +203,20 @@ class WaitingList:
             return connection.execute(sa.delete(events).where(events.c.id.in_(some), *old)).rowcount
 
     @again_when_collided
-    def _change(
-        self, statement: sa.Update | sa.Delete, *, portal: int | None, contact: str | None, only_dead: bool
-    ) -> int:
+    def _change(self, change: _Change, *, portal: int | None, contact: str | None, only_dead: bool) -> int:
+        """Change the rows that are meant; who is named and has a look to come is meant as if he waited for it."""
+        now, these = self._clock(), list[sa.ColumnElement[bool]]()
         if portal is not None:
-            statement = statement.where(waiting.c.portal == portal)
+            these.append(waiting.c.portal == portal)
         if contact is None or only_dead:
-            statement = statement.where(waiting.c.dead_at.is_not(None))
+            these.append(waiting.c.dead_at.is_not(None))
         if contact is not None:
-            free = waiting.c.claim.is_(None) | (waiting.c.claimed_until <= self._clock())
-            statement = statement.where(waiting.c.contact == contact, free)
+            these += [waiting.c.contact == contact, waiting.c.claim.is_(None) | (waiting.c.claimed_until <= now)]
         self._intake.place()
         with writing(self._engine) as connection:
-            return connection.execute(statement).rowcount
+            if portal is not None and contact is not None and not only_dead:
+                wake(connection, portal, contact, now=now)
+            return change(connection, these)
 
     @contextlib.contextmanager
     def _within(self, connection: sa.Connection | None) -> Iterator[sa.Connection]:

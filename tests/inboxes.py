@@ -6,10 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import orjson
+import sqlalchemy as sa
 
 from connector.delivery import Delivery
 from connector.inbox import Claim, Inbox, Placed
 from connector.moments import MINUTE, SECOND
+from connector.store.engine import insert_into, reading, writing
+from connector.store.tables import contacts
 from connector.waitinglist import WaitingRow
 
 PORTAL = 4242
@@ -68,6 +71,36 @@ def claim(inbox: Inbox, *, limit: int = 100) -> Claim:
     found = inbox.claim(lease_ms=LEASE, limit=limit)
     assert found is not None
     return found
+
+
+def settle(inbox: Inbox, engine: sa.Engine, found: Claim, looks: Mapping[str, int | None]) -> None:
+    """Settle contacts of a claim as the pipeline does: what is known of each says when it is looked at next."""
+    with writing(engine) as connection:
+        for contact, due in looks.items():
+            judge(connection, contact, due, portal=found.portal)
+        inbox.finish(found, connection, settled=looks)
+
+
+def judge(connection: sa.Connection, contact: str, look: int | None, *, portal: int = PORTAL) -> None:
+    """Note what would be known of a contact that was judged, with its next look."""
+    insert = insert_into(connection.engine, contacts)
+    insert = insert.on_conflict_do_update(index_elements=["portal", "contact"], set_={"next_look_at": look})
+    connection.execute(insert, known_of(contact, look, portal=portal))
+
+
+def known_of(contact: str, look: int | None, *, portal: int = PORTAL) -> dict[str, Any]:
+    """Give the row of a contact that was judged."""
+    return {
+        "portal": portal, "contact": contact, "since": START, "rule": "r", "because": "…", "marks": {},
+        "pack_hash": "h", "fingerprint": "f", "snapshot": {}, "unwritten": {}, "decided_at": START,
+        "next_look_at": look,
+    }  # fmt: skip
+
+
+def stored(engine: sa.Engine, table: sa.Table) -> list[tuple[Any, ...]]:
+    """Give the rows of a table in the order of its key."""
+    with reading(engine) as connection:
+        return [tuple(one) for one in connection.execute(sa.select(table).order_by(*table.primary_key))]
 
 
 def named(found: Claim | None) -> list[str]:

@@ -153,6 +153,12 @@ class Practice:
         """A contact's row in the inbox, None when it does not wait."""
         return self.services.inbox.show(portal or self.portal, contact).waiting
 
+    def next_look(self, contact: str, portal: int | None = None) -> int | None:
+        """When a contact is looked at by itself; it does not wait until then."""
+        shown = self.services.inbox.show(portal or self.portal, contact)
+        assert shown.waiting is None
+        return shown.next_look_at
+
     def dead(self) -> dict[str, str]:
         """The dead letters with their errors."""
         return {row.contact: row.last_error or "" for row in self.services.inbox.listing(dead=True)}

@@ -58,6 +58,7 @@ def show(contact: str, portal: int | None, format_: str) -> None:
     data = {
         "version": 1,
         "waiting": None if shown.waiting is None else _as_data(shown.waiting),
+        "next_look_at": _moment(shown.next_look_at),
         "events": [
             {
                 "id": event.id, "key": event.key, "type": event.type, "occurred_at": _moment(event.occurred_at),
@@ -71,7 +72,8 @@ def show(contact: str, portal: int | None, format_: str) -> None:
         print_json(data)
         return
     if shown.waiting is None:
-        click.echo("does not wait")
+        by_itself = "" if shown.next_look_at is None else f"; looked at by itself at {write_moment(shown.next_look_at)}"
+        click.echo(f"does not wait{by_itself}")
     else:
         print_table(_COLUMNS, [[_as_data(shown.waiting)[name] for name in _COLUMNS]])
     rows = [

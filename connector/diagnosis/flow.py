@@ -12,14 +12,14 @@ from connector.config import Worker
 from connector.diagnosis.check import Check, broken, ok, roughly, warning
 from connector.driving.choice import is_driven_by_jobs
 from connector.driving.queue import living_workers
-from connector.moments import DAY, MINUTE, write_moment
+from connector.looks import due_looks, first_look
+from connector.moments import MINUTE, write_moment
 from connector.portals import Portals
 from connector.store.engine import reading
 from connector.store.tables import deliveries, portals, records, waiting
 
-_HORIZON = 2 * DAY  # further off are next looks only
 _LONG = 5 * MINUTE
-_MOST_DEAD = 10_000
+_MOST_DEAD = _MOST_LOOKS = 10_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,16 +32,15 @@ class Flow:
 
     def inbox(self, portal: int) -> Iterator[Check]:
         """Say what waits, since when, and what was given up."""
-        due = (waiting.c.portal == portal, waiting.c.due <= self.now + _HORIZON)
-        alive = waiting.c.dead_at.is_(None) & (waiting.c.since <= self.now)
+        alive = (waiting.c.portal == portal, waiting.c.dead_at.is_(None), waiting.c.since <= self.now)
         given_up = (waiting.c.portal == portal, waiting.c.dead_at.is_not(None))
         some_dead = sa.select(sa.literal(1)).where(*given_up).limit(_MOST_DEAD).subquery()
         with reading(self.engine) as connection:
-            number, since = connection.execute(
-                sa.select(sa.func.count(), sa.func.min(waiting.c.since)).where(*due, alive)
-            ).one()
+            waits = connection.execute(sa.select(sa.func.count(), sa.func.min(waiting.c.since)).where(*alive)).one()
+            looks = due_looks(connection, portal, self.now, most=_MOST_LOOKS)
             dead = connection.scalar(sa.select(sa.func.count()).select_from(some_dead)) or 0
-        age = self.now - since if since is not None else 0
+        number, begun = waits[0] + looks[0], [moment for moment in (waits[1], looks[1]) if moment is not None]
+        age = self.now - min(begun, default=self.now)
         oldest = f", the oldest for {roughly(age)}" if age else ""
         found = f"{number} contact{'' if number == 1 else 's'} waiting{oldest}"
         if number and age > _LONG + self.worker.settle:
@@ -116,4 +115,7 @@ class Flow:
         )  # fmt: skip
         first = sa.select(deliveries.c.received_at).order_by(deliveries.c.id).limit(1)
         moments = [moment for query in (due, first) if (moment := connection.scalar(query)) is not None]
+        well = sa.select(portals.c.portal).where(portals.c.portal.in_(ids), portals.c.portal.not_in(ill))
+        looks = (first_look(connection, portal, until=self.now) for portal in connection.scalars(well).all())
+        moments += [moment for moment in looks if moment is not None]
         return min((moment for moment in moments if moment <= self.now), default=None)

@@ -18,6 +18,7 @@ from connector.errors import Refused
 from connector.events import MERGE, merged_in, survivor_in
 from connector.identity.receipts import Reason, Receipt, erased_among, leave_further, leave_receipt
 from connector.intake import stop_placing
+from connector.looks import erase_looks
 from connector.moments import HOUR, SECOND, Clock, write_moment
 from connector.store.engine import again_when_collided, overwriting, reading, writing
 from connector.store.tables import contacts, effects, events, records, waiting
@@ -92,6 +93,7 @@ def remove_traces(connection: sa.Connection, portal: int, ids: Collection[str], 
     They have their receipts; an id of theirs that turns up only now gets one of no rows.
     """
     with overwriting(connection):
+        erase_looks(connection, portal, ids)
         for table in _TABLES.values():
             connection.execute(sa.delete(table).where(_of(table, portal, ids)))
     further = frozenset(ids) - erased_among(connection, portal, ids)
@@ -130,7 +132,24 @@ def erase_when_free(
 
 def remove_person(connection: sa.Connection, portal: int, contact: str, *, reason: Reason, now: int) -> Receipt:
     """Erase a contact inside the caller's transaction, whatever holds it, and leave the receipt."""
-    ids = _same_person(connection, portal, contact)
+    [receipt] = remove_people(connection, portal, [contact], reason=reason, now=now)
+    return receipt
+
+
+def remove_people(
+    connection: sa.Connection, portal: int, people: Collection[str], *, reason: Reason, now: int
+) -> list[Receipt]:
+    """Erase contacts inside the caller's transaction, whatever holds them, and leave a receipt of each."""
+    alike = {contact: _same_person(connection, portal, contact) for contact in people}
+    if alike:
+        with overwriting(connection):
+            erase_looks(connection, portal, frozenset[str]().union(*alike.values()))
+    return [_remove(connection, portal, contact, ids, reason=reason, now=now) for contact, ids in alike.items()]
+
+
+def _remove(
+    connection: sa.Connection, portal: int, contact: str, ids: frozenset[str], *, reason: Reason, now: int
+) -> Receipt:
     with overwriting(connection):
         malformed = _malformed_about(connection, portal, ids)
         counts = {

@@ -56,7 +56,7 @@ waiting = sa.Table(
     metadata,
     sa.Column("portal", sa.BigInteger, primary_key=True),
     sa.Column("contact", sa.String(40), primary_key=True),
-    sa.Column("due", _Moment, nullable=False, comment="not looked at before; also retries and next looks"),
+    sa.Column("due", _Moment, nullable=False, comment="not looked at before; also retries"),
     sa.Column("since", _Moment, nullable=False, comment="when the oldest unjudged event came in"),
     sa.Column("generation", sa.BigInteger, nullable=False, comment="grows whenever events come"),
     sa.Column("claim", sa.String(40), nullable=True, comment="the fencing token of the claim that holds it"),
@@ -66,6 +66,17 @@ waiting = sa.Table(
     sa.Column("dead_at", _Moment, nullable=True, comment="not null: a dead letter"),
     sa.Index("ix_waiting_portal_dead_at_due", "portal", "dead_at", "due"),
     sa.Index("ix_waiting_claim", "claim", sqlite_where=_CLAIMED, postgresql_where=_CLAIMED),
+)
+
+# Written by the end of every claim, so it is in the order of time: a contact's place is where its time is. Which of a
+# contact's looks holds, `contacts.next_look_at` says.
+looks = sa.Table(
+    "looks",
+    metadata,
+    sa.Column("portal", sa.BigInteger, primary_key=True),
+    sa.Column("due", _Moment, primary_key=True, comment="when the contact begins to wait"),
+    sa.Column("contact", sa.String(40), primary_key=True),
+    sqlite_with_rowid=False,
 )
 
 contacts = sa.Table(
@@ -84,7 +95,7 @@ contacts = sa.Table(
     sa.Column("snapshot", sa.JSON, nullable=False, comment="what was read last"),
     sa.Column("unwritten", sa.JSON, nullable=False, comment="values decided that HubSpot has not taken yet"),
     sa.Column("decided_at", _Moment, nullable=False),
-    sa.Column("next_look_at", _Moment, nullable=True),
+    sa.Column("next_look_at", _Moment, nullable=True, comment="by itself; null: when an event comes"),
     sa.Column("gone", sa.String(40), nullable=True, comment="deleted, or the id that it was merged into"),
     sa.Column("stage_seen", sa.String(80), nullable=True, comment="HubSpot's stage after the last look"),
     sa.Column("theirs_until", _Moment, nullable=True, comment="until when a person's stage is left as it is"),

@@ -14,7 +14,8 @@ import sqlalchemy as sa
 
 from connector.config import Portal
 from connector.hubspot.allowance import BudgetState, calls_left
-from connector.moments import DAY, MINUTE, SECOND
+from connector.looks import due_looks
+from connector.moments import MINUTE, SECOND
 from connector.portals import Trouble
 from connector.services import limits_of
 from connector.store.engine import reading
@@ -28,7 +29,6 @@ _MOST_WAITING = 20_000
 _MOST_DEAD = 10_000
 _LATEST = 15
 _MINUTES = 30
-_HORIZON = 2 * DAY  # further off are next looks only
 _IDLE_AFTER = 30 * SECOND
 
 
@@ -171,11 +171,16 @@ def _drawn(course: Sequence[int]) -> str:
 
 def waits_of(connection: sa.Connection, portal: int, now: int) -> Waits:
     """Count what of a portal waits, and since when, among those that are due first; and its dead letters."""
-    alive = (waiting.c.portal == portal, waiting.c.dead_at.is_(None), waiting.c.due <= now + _HORIZON)
+    alive = (waiting.c.portal == portal, waiting.c.dead_at.is_(None))
     first = sa.select(waiting.c.since).where(*alive).order_by(waiting.c.due).limit(_MOST_WAITING + 1).subquery()
     query = sa.select(sa.func.count(), sa.func.min(first.c.since)).where(first.c.since <= now)
-    number, since = connection.execute(query).one()
-    return Waits(number=Counted(number, _MOST_WAITING), oldest_since=since, dead=dead_of(connection, portal))
+    waits = connection.execute(query).one()
+    looks = due_looks(connection, portal, now, most=_MOST_WAITING + 1)  # whoever shows a page lets nobody wait
+    begun = [moment for moment in (waits[1], looks[1]) if moment is not None]
+    return Waits(
+        number=Counted(waits[0] + looks[0], _MOST_WAITING), oldest_since=min(begun, default=None),
+        dead=dead_of(connection, portal),
+    )  # fmt: skip
 
 
 def dead_of(connection: sa.Connection, portal: int) -> Counted:

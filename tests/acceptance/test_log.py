@@ -83,6 +83,8 @@ def test_one_event_is_followed_from_the_webhook_to_its_writes(seen: Observed) ->
     text = seen.run("events", "show", contact).out
     assert claim in text
     assert str(event["id"]) in text
+    assert shown["waiting"] is None
+    assert "does not wait" in text
 
 
 def test_an_event_that_was_not_looked_at_yet_says_so(seen: Observed) -> None:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from connector.moments import DAY, WEEK
 from connector.store.engine import is_sqlite, writing
 from connector.store.months import make_months, parts
-from connector.store.tables import contacts, effects, events, records, waiting
+from connector.store.tables import contacts, effects, events, looks, records
 
 PORTAL = 4242
 FIRST_ID = 97_000_000_000
@@ -47,7 +47,7 @@ def fill(engine: sa.Engine, amounts: Amounts, *, now: int, progress: Progress) -
     text = _texts()
     made: dict[sa.Table, tuple[int, Mapping[str, str]]] = {
         contacts: (amounts.contacts, _contact(amounts, now, text)),
-        waiting: (amounts.contacts, _waiting(now)),
+        looks: (amounts.contacts, _look(amounts, now)),
         effects: (amounts.contacts, _effect(now, text)),
         events: (amounts.events, _event(amounts, now, text)),
         records: (amounts.records, _record(amounts, now, text)),
@@ -123,22 +123,23 @@ def _contact(amounts: Amounts, now: int, text: Mapping[str, str]) -> Mapping[str
     back = pow(_STEP, -1, amounts.contacts)
     last = f"({amounts.records - amounts.contacts} + (n * {back}) % {amounts.contacts})"
     at = f"({now - YEARS} + {last} * {YEARS // amounts.records})"
+    looked_at = _looked_at(f"((n * {back}) % {amounts.contacts})", amounts, now)
     return {
         "portal": str(PORTAL), "contact": f"CAST({FIRST_ID} + n AS TEXT)", "stage": _one_of("lead", "prospect"),
         "status": "'warm'", "since": at, "rule": "'engaged'", "because": text["because"], "marks": text["marks"],
         "pack_hash": text["hash"], "fingerprint": text["hash"], "snapshot": text["read"], "unwritten": "'{}'",
-        "decided_at": at, "next_look_at": f"{now + DAY} + n * 1000", "heir_waits": "0", "stage_seen": "'lead'",
+        "decided_at": at, "next_look_at": looked_at, "heir_waits": "0", "stage_seen": "'lead'",
         "bouts": "'{}'",
     }  # fmt: skip
 
 
-def _waiting(now: int) -> Mapping[str, str]:
-    """Let every contact wait for its next look, none of them due within days."""
-    due = f"{now + 3 * DAY} + (n * {_STEP}) % 7000000000"
-    return {
-        "portal": str(PORTAL), "contact": f"CAST({FIRST_ID} + n AS TEXT)", "due": due, "since": due,
-        "generation": "3", "attempts": "0",
-    }  # fmt: skip
+def _look(amounts: Amounts, now: int) -> Mapping[str, str]:
+    """Give every contact its next look, in the order of time, none of them due within days."""
+    return {"portal": str(PORTAL), "due": _looked_at("n", amounts, now), "contact": _contact_of("n", amounts)}
+
+
+def _looked_at(place: str, amounts: Amounts, now: int) -> str:
+    return f"{now + 3 * DAY} + {place} * {80 * DAY // amounts.contacts}"
 
 
 def _effect(now: int, text: Mapping[str, str]) -> Mapping[str, str]:

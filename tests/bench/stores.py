@@ -193,8 +193,10 @@ def claim_and_record(store: Store, people: Sequence[Snapshot]) -> None:
     keys = {c: {effect.key: "1" for effect in one.plan.effects} for c, one in judged.items()}
     outcomes = {c: Outcome(written={"sk_reason": "…"}, confirmed=keys[c]) for c in ids}
     with writing(store.engine) as connection:
-        store.recorder.settle(connection, claim.token, outcomes, store.now + SECOND, since=claim.taken_at - DAY)
-        store.inbox.finish(claim, connection, settled=dict.fromkeys(ids, store.now + 30 * DAY))
+        looks = dict.fromkeys(ids, store.now + 30 * DAY)
+        since = claim.taken_at - DAY
+        store.recorder.settle(connection, claim.token, outcomes, store.now + SECOND, looks=looks, since=since)
+        store.inbox.finish(claim, connection, settled=looks)
 
 
 def _claim(store: Store) -> Claim:

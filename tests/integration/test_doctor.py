@@ -18,8 +18,9 @@ from connector.inbox import Failure
 from connector.moments import DAY, HOUR, MINUTE, SECOND
 from connector.sandbox import Sandbox
 from connector.store.engine import open_database
-from connector.store.tables import contacts, events, waiting
+from connector.store.tables import contacts, events, looks, waiting
 from tests.hubspot_portals import a_portal
+from tests.inboxes import settle
 from tests.practice import NOW, Practice, practice, write_config
 
 OWNER = "\n    owners: {default: sales@acme.example}"
@@ -104,7 +105,7 @@ def test_the_database_is_left_as_it_is(the: Practice) -> None:
     the.deliver()
 
     def rows() -> list[Any]:
-        return [the.rows(sa.select(table)) for table in (events, waiting, contacts)]
+        return [the.rows(sa.select(table)) for table in (events, waiting, looks, contacts)]
 
     before = rows()
     examine_all(the)
@@ -363,6 +364,24 @@ def test_contacts_that_nobody_works_off_mean_that_no_worker_runs(the: Practice) 
     found = the_one(examine_all(the), "workers")
     assert found.state == "broken"
     assert "due for 20 minutes, nobody holds any, and the last decision was 20 minutes ago" in found.found
+    the.work()
+    assert the_one(examine_all(the), "workers").state == "ok"
+
+
+def test_next_looks_that_nobody_takes_up_mean_that_no_worker_runs(the: Practice) -> None:
+    contact, look = the.sandbox.create_contact({"sk_source": "inbound"}), the.time.now + DAY
+    the.catch_up()
+    the.services.inbox.look_at(the.portal, [contact], due=the.time.now)
+    claim = the.services.inbox.claim(lease_ms=MINUTE)
+    assert claim is not None
+    settle(the.services.inbox, the.services.engine, claim, {contact: look})
+    the.time.now = look - MINUTE
+    assert the_one(examine_all(the), "inbox").found == "0 contacts waiting"
+    the.time.now = look + HOUR
+    checks = examine_all(the)
+    assert the_one(checks, "inbox").found == "1 contact waiting, the oldest for 1 hour"
+    assert "due for 1 hour, nobody holds any" in the_one(checks, "workers").found
+    assert the.rows(sa.select(waiting)) == [], "nobody begins to wait because somebody asks"
     the.work()
     assert the_one(examine_all(the), "workers").state == "ok"
 

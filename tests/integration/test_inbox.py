@@ -12,7 +12,7 @@ from connector.inbox import Claim, Failure, Inbox, Placed, Waiting
 from connector.moments import DAY, HOUR, MINUTE, SECOND
 from connector.store.engine import reading, writing
 from connector.store.tables import deliveries, events, portals, waiting
-from connector.waitinglist import Count, WaitingRow
+from connector.waitinglist import Count
 from tests.inboxes import LEASE, PORTAL, SETTLE, START, Hands, accept, claim, delivery, event, named, row, take_in
 
 # Taking in
@@ -333,30 +333,6 @@ def test_a_settled_contact_waits_no_longer(inbox: Inbox, clock: Hands) -> None:
     inbox.finish(claim(inbox), settled={"1": None, "2": None})
     assert inbox.listing() == ()
     assert inbox.counts() == {}
-
-
-def test_a_settled_contact_with_a_next_look_waits_until_then(inbox: Inbox, clock: Hands) -> None:
-    accept(inbox, "1")
-    clock.move(SETTLE)
-    look = clock.now + 14 * DAY
-    inbox.finish(claim(inbox), settled={"1": look})
-    assert inbox.listing() == (
-        WaitingRow(portal=PORTAL, contact="1", due=look, since=look, generation=1, claimed_until=None, attempts=0,
-                   last_error=None, dead_at=None),
-    )  # fmt: skip
-    assert inbox.counts() == {}
-    clock.move(14 * DAY)
-    assert named(inbox.claim(lease_ms=LEASE)) == ["1"]
-
-
-def test_an_event_brings_a_next_look_forward(inbox: Inbox, clock: Hands) -> None:
-    accept(inbox, "1")
-    clock.move(SETTLE)
-    inbox.finish(claim(inbox), settled={"1": clock.now + DAY})
-    accept(inbox, "1")
-    waits = row(inbox)
-    assert waits is not None
-    assert (waits.due, waits.since) == (clock.now + SETTLE, clock.now)
 
 
 def test_an_event_during_a_claim_makes_the_contact_wait_again(inbox: Inbox, clock: Hands) -> None:

@@ -273,7 +273,7 @@ def test_time_alone_wakes_a_contact_once(the: Practice) -> None:
     the.catch_up()
     assert written(the, ana)["sk_prospect_status"] == "warm"
     the.deliver()
-    assert the.waiting(ana).due > the.time.now
+    assert (the.next_look(ana) or 0) > the.time.now
 
     statuses = {}
     for day in range(1, 21):
@@ -333,7 +333,7 @@ def test_a_pack_whose_own_writes_never_come_to_rest_does_not_run_on(tmp_path: Pa
         the.catch_up()
 
         assert the.calls(WRITE_CONTACTS) == 1
-        assert the.waiting(ana).due > the.time.now + DAY // 2
+        assert (the.next_look(ana) or 0) > the.time.now + DAY // 2
 
 
 # --- shadow -----------------------------------------------------------------------------------------------------------

@@ -202,11 +202,11 @@ def test_the_contact_is_woken_for_the_candidate_when_the_live_pack_sleeps(tmp_pa
         until = the.time.now + 14 * DAY
         the.look(ana)
         assert differing(the) == {}
-        assert the.waiting(ana).due == until
+        assert the.next_look(ana) == until
         the.time.now = until
         the.work()
         assert differing(the)[ana]["stage"] == "lead"
-        assert the.waiting(ana) is None
+        assert the.next_look(ana) is None
 
 
 def test_it_is_woken_too_when_the_live_pack_reads_what_it_writes_itself(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_it_is_woken_too_when_the_live_pack_reads_what_it_writes_itself(tmp_path
         until = the.time.now + 14 * DAY
         the.look(ana)
         assert the.sandbox.contact(ana)["lifecyclestage"] == "subscriber"
-        assert the.waiting(ana).due == until
+        assert the.next_look(ana) == until
 
 
 def test_what_the_live_pack_writes_is_seen_by_a_candidate_that_reads_it(tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_what_the_live_pack_writes_is_seen_by_a_candidate_that_reads_it(tmp_path
         assert agreement(the).listed() == []
         assert [row.shadow is None for row in the.rows(sa.select(records).order_by(records.c.id))] == [False, False]
         assert differing(the)[ana]["tasks"] == ["greet"], "at the second look, when the stage had been written"
-        assert the.waiting(ana) is None
+        assert the.next_look(ana) is None
 
 
 def test_it_begins_from_what_the_live_pack_knows(tmp_path: Path) -> None:

@@ -57,14 +57,14 @@ def test_a_lead_goes_cold_with_no_event_at_all_at_its_moment(tmp_path: Path) -> 
     with practice(tmp_path, rules=COLD) as the:
         ana = the.sandbox.create_contact({"sk_source": "inbound", "hs_sales_email_last_replied": replied})
         the.catch_up()
-        assert the.waiting(ana).due == at
+        assert the.next_look(ana) == at
         the.time.now = at - 2
         assert the.work() == 0
         assert not the.sandbox.contact(ana).get("sk_lead_status")
         the.time.now = at
         the.work()
         assert the.sandbox.contact(ana)["sk_lead_status"] == "cold"
-        assert the.waiting(ana) is None
+        assert the.next_look(ana) is None
 
 
 def test_after_a_week_off_the_contact_is_woken_once_and_gets_one_task(tmp_path: Path) -> None:
@@ -134,7 +134,8 @@ def test_a_stay_is_counted_to_the_millisecond(tmp_path: Path) -> None:
     with practice(tmp_path, rules=pack) as the:
         ana = the.sandbox.create_contact({"sk_source": "inbound"})
         the.catch_up()
-        due = the.waiting(ana).due
+        due = the.next_look(ana)
+        assert due is not None
         the.time.now = due - 2
         assert the.work() == 0
         the.time.now = due

@@ -230,6 +230,20 @@ def test_a_tampered_form_has_nobody_judged(the: Practice) -> None:
 # --- where there is something to say ----------------------------------------------------------------------------------
 
 
+def test_it_says_when_it_is_looked_at_next_and_that_it_waits_when_that_time_has_come(the: Practice) -> None:
+    contact = somebody(the)
+    look = the.next_look(contact)
+    assert look is not None
+    browser = browser_beside(the)
+    browser.get(f"/contact/{the.portal}/{contact}")
+    assert "Next look by itself 20" in words(browser)
+    assert "It waits to be looked at" not in words(browser)
+    the.time.now = look
+    browser = browser_beside(the)
+    browser.get(f"/contact/{the.portal}/{contact}")
+    assert "It waits to be looked at, since" in words(browser)
+
+
 def test_a_dead_letter_says_why_it_was_given_up(the: Practice) -> None:
     contact = somebody(the)
     the.services.inbox.look_at(the.portal, [contact], due=the.time.now)

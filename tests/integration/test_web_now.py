@@ -16,7 +16,7 @@ from connector.store.engine import writing
 from connector.store.tables import contacts, records, waiting
 from connector.web import now as page
 from connector.web.layout import span
-from tests.inboxes import accept
+from tests.inboxes import SETTLE, accept, settle
 from tests.pages import PORTALS, Browser, Pages, make_pages
 
 
@@ -87,13 +87,35 @@ def test_it_shows_what_came_what_waits_and_what_was_given_up(pages: Pages) -> No
     assert rows(browser)["4242"][2:6] == ["0", "3", "1 h", "0"]
 
 
-def test_next_looks_to_come_do_not_wait(pages: Pages) -> None:
+def test_what_is_to_be_looked_at_later_does_not_wait(pages: Pages) -> None:
     pages.inbox.look_at(PORTALS[0], ["1"], due=pages.time.now + HOUR)
     pages.inbox.look_at(PORTALS[0], ["2"], due=pages.time.now + 30 * DAY)
     browser = pages.logged_in()
     assert rows(browser)["4242"][3:5] == ["0", "–"]
     pages.time.move(2 * HOUR)
     assert rows(browser)["4242"][3:5] == ["1", "1 h"]
+
+
+def test_next_looks_whose_time_has_come_wait_though_no_worker_has_taken_them_up(pages: Pages) -> None:
+    accept(pages.inbox, "1", "2", "3")
+    pages.time.move(SETTLE)
+    found = pages.inbox.claim(lease_ms=MINUTE)
+    assert found is not None
+    due = {"1": pages.time.now + HOUR, "2": pages.time.now + 2 * HOUR, "3": pages.time.now + 2 * HOUR}
+    settle(pages.inbox, pages.engine, found, due)
+    accept(pages.inbox, "3")
+    pages.inbox.listing()
+    browser = pages.logged_in()
+    assert rows(browser)["4242"][3:5] == ["1", "0 s"]
+    pages.inbox.drop(portal=PORTALS[0], contact="3")
+    assert rows(browser)["4242"][3:5] == ["0", "–"]
+    pages.time.move(HOUR + MINUTE)
+    assert rows(browser)["4242"][3:5] == ["1", "1 min"]
+    pages.inbox.listing()
+    assert rows(browser)["4242"][3:5] == ["1", "1 min"]
+    pages.time.move(DAY)
+    browser = pages.logged_in()
+    assert rows(browser)["4242"][3:5] == ["2", "1 d"]
 
 
 def test_looking_changes_nothing_and_says_when_no_worker_takes_events_up(pages: Pages) -> None:
@@ -192,7 +214,7 @@ def test_no_page_walks_through_a_table_or_writes(pages: Pages, path: str) -> Non
             if statement == "BEGIN":
                 continue
             plan = connection.exec_driver_sql("EXPLAIN QUERY PLAN " + statement, parameters).all()  # type: ignore[arg-type]
-            large = re.compile(r"SCAN (events|waiting|contacts|records|effects)\b")
+            large = re.compile(r"SCAN (events|waiting|looks|contacts|records|effects)\b")
             assert not [step.detail for step in plan if large.match(step.detail)], statement
             assert not [step for step in plan if "TEMP B-TREE FOR ORDER BY" in step.detail], statement
 

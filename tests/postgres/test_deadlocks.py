@@ -23,7 +23,7 @@ from connector.store.engine import again_when_collided, open_database, writing
 from connector.store.tables import deliveries, portals, waiting
 from connector.worker import Worker
 from tests.databases import database_url
-from tests.inboxes import PORTAL, Hands, accept
+from tests.inboxes import PORTAL, Hands, accept, settle
 from tests.practice import INBOUND, practice, stages
 
 SECONDS = 8
@@ -72,14 +72,14 @@ def test_those_who_accept_place_claim_finish_erase_and_reconcile_do_not_wait_in_
         hands.move(5)
         accept(inbox, *some())
 
-    def work(inbox: Inbox) -> None:
+    def work(inbox: Inbox, engine: sa.Engine) -> None:
         claim = inbox.claim(lease_ms=MINUTE, limit=20)
         # Lost is what holds a contact that was let wait in the very moment in which it was erased.
         with contextlib.suppress(ClaimLost):
             if claim is not None:
                 inbox.renew(claim, lease_ms=MINUTE)
                 contacts = [held.contact for held in claim.contacts]
-                inbox.finish(claim, settled={c: chance.choice((None, hands.now + SECOND)) for c in contacts[::2]})
+                settle(inbox, engine, claim, {c: chance.choice((None, hands.now + SECOND)) for c in contacts[::2]})
                 inbox.release(claim)
 
     def erase(engine: sa.Engine) -> None:
@@ -102,8 +102,9 @@ def test_those_who_accept_place_claim_finish_erase_and_reconcile_do_not_wait_in_
         troubles.end_trouble(PORTAL, tried_at=hands.now)
 
     raised = at_once(
-        lambda: post(inboxes[0]), lambda: post(inboxes[1]), lambda: work(inboxes[2]), lambda: work(inboxes[3]),
-        lambda: work(inboxes[4]), lambda: erase(engines[5]), lambda: erase(engines[6]),
+        lambda: post(inboxes[0]), lambda: post(inboxes[1]), lambda: work(inboxes[2], engines[2]),
+        lambda: work(inboxes[3], engines[3]), lambda: work(inboxes[4], engines[4]),
+        lambda: erase(engines[5]), lambda: erase(engines[6]),
         lambda: reconcile(engines[6], inboxes[6]), others,
     )  # fmt: skip
     assert raised == []

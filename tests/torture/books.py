@@ -26,7 +26,7 @@ class Open:
     unplaced: int
     claimed: int
     due: int
-    """Contacts whose time has come, or comes within the hour: events, retries; not the looks of next week."""
+    """Contacts whose time has come, or comes within the hour: events, retries, looks; not the looks of next week."""
     dead: int
 
     def __bool__(self) -> bool:
@@ -48,7 +48,9 @@ class Books:
         one = self._row(
             "SELECT (SELECT count(*) FROM deliveries), "
             "(SELECT count(*) FROM waiting WHERE claim IS NOT NULL), "
-            "(SELECT count(*) FROM waiting WHERE dead_at IS NULL AND due <= :soon), "
+            "(SELECT count(*) FROM waiting WHERE dead_at IS NULL AND due <= :soon) + "
+            "(SELECT count(*) FROM looks JOIN contacts ON contacts.portal = looks.portal "
+            "AND contacts.contact = looks.contact AND contacts.next_look_at = looks.due WHERE due <= :soon), "
             "(SELECT count(*) FROM waiting WHERE dead_at IS NOT NULL)",
             soon=soon,
         )
@@ -108,8 +110,10 @@ class Books:
     def about(self, contact: str) -> dict[str, Any]:
         """Give all that is known of a contact, for whoever has to find out why it is not where it should be."""
         names = {
-            "contact": "SELECT stage, status, rule, marks, unwritten, stage_seen, theirs_until, gone FROM contacts",
+            "contact": "SELECT stage, status, rule, marks, unwritten, stage_seen, theirs_until, gone, next_look_at "
+            "FROM contacts",
             "waiting": "SELECT due, attempts, claim, dead_at, last_error FROM waiting",
+            "looks": "SELECT due FROM looks",
             "effects": "SELECT id, key, state, hubspot_id, intended_at, settled_at, error FROM effects",
             "records": "SELECT id, claim, decided_at, stage_before, stage, status, rule, planned, done FROM records",
             "events": "SELECT type, received_at FROM events",
