@@ -211,7 +211,7 @@ class Inbox(WaitingList):
         marks = {"claim": token, "claimed_until": until}
         rows = take(connection, portal, marks=marks, now=now, limit=limit, only=only)
         exhausted = [row for row in rows if row.claim and row.attempts >= self._last_attempt]
-        kept = self._apart([row for row in rows if row not in exhausted])
+        kept = self._apart([row for row in rows if row not in exhausted], now)
         if len(kept) < len(rows):
             of_claim = {row.contact for row in kept}
             put_back(connection, portal, [row for row in rows if row.contact not in of_claim])
@@ -226,16 +226,19 @@ class Inbox(WaitingList):
         self._served(connection, portal, now)
         return Claim(token=token, portal=portal, contacts=held, taken_at=now, until=until)
 
-    def _apart(self, rows: Sequence[sa.Row[Any]]) -> Sequence[sa.Row[Any]]:
+    def _apart(self, rows: Sequence[sa.Row[Any]], now: int) -> Sequence[sa.Row[Any]]:
         """Keep those of whom one may be what kills workers apart from the others, in groups that shrink each time.
 
-        So whoever kills them is alone before the last attempt, and the innocent are done long before.
+        So whoever kills them is alone before the last attempt, and the innocent are done long before. Of either kind
+        one goes first in every other second, so that neither keeps the other waiting.
         """
-        for row in rows:
-            most = self._most_together(row.attempts) if row.claim else len(rows)
-            if most < len(rows):
-                return [one for one in rows if one.claim and one.attempts == row.attempts][:most]
-        return rows
+        suspects = [row for row in rows if row.claim and self._most_together(row.attempts) < len(rows)]
+        theirs = {row.contact for row in suspects}
+        others = [row for row in rows if row.contact not in theirs]
+        if not suspects or (others and now // SECOND % 2):
+            return others
+        deaths = suspects[0].attempts
+        return [row for row in suspects if row.attempts == deaths][: self._most_together(deaths)]
 
     def _most_together(self, deaths: int) -> int:
         """Say among how many a contact may be claimed whose worker died so often."""

@@ -324,6 +324,22 @@ def test_suspects_hold_up_nobody_else(inbox: Inbox, clock: Hands) -> None:
     assert [len(one.contacts) for one in found if one] == [100, 100, 100, 1]
 
 
+def test_one_by_one_suspects_keep_nobody_waiting_for_more_than_every_other_second(inbox: Inbox, clock: Hands) -> None:
+    accept(inbox, *(f"1{number:03}" for number in range(40)))
+    clock.move(SETTLE)
+    for _ in range(5):
+        while inbox.claim(lease_ms=LEASE, limit=500):
+            pass
+        clock.move(LEASE)
+    accept(inbox, *(f"2{number:03}" for number in range(40)))
+    clock.move(SETTLE)
+    found = []
+    for _ in range(4):
+        found.append([len(one.contacts) for _ in range(2) if (one := inbox.claim(lease_ms=LEASE, limit=500))])
+        clock.move(SECOND)
+    assert found == [[1, 1], [40, 1], [1, 1], [1, 1]]
+
+
 # Taking back
 
 
