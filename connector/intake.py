@@ -19,7 +19,7 @@ import structlog
 from connector.delivery import Delivery, events_of
 from connector.events import Event
 from connector.identity.receipts import erased_among
-from connector.looks import Looks
+from connector.looks import WAITING, Looks
 from connector.moments import DAY, Clock
 from connector.rivals.echoes import find_echoes
 from connector.store.engine import again_when_collided, be_alone, insert_into, is_alone, overwriting, reading, writing
@@ -38,7 +38,6 @@ _STORED_TOGETHER = 16
 _PLACING = 5_746_391_028  # beside the migrations' own
 _DELIVERY = ("received_at", "due", "number", "apps", "nameless", "body")
 _EVENT = ("portal", "key", "type", "contact", "occurred_at", "received_at", "malformed", "body")
-_WAITING = ("portal", "contact", "due", "since", "generation", "attempts")
 
 Moments = tuple[int, int]
 """When to look at a contact, and since when there is reason to."""
@@ -99,7 +98,7 @@ class Intake:
         self._store_together = Together(self._store, at_most=_STORED_TOGETHER)
         self._insert_deliveries = Prepared(engine, insert_into(engine, deliveries), columns=_DELIVERY)
         self._insert_events = Prepared(engine, insert_into(engine, events).on_conflict_do_nothing(), columns=_EVENT)
-        self._insert_waiting = Prepared(engine, _insert_or_wait_again(engine), columns=_WAITING)
+        self._insert_waiting = Prepared(engine, _insert_or_wait_again(engine), columns=WAITING)
 
     def accept(self, delivery: Delivery, *, settle_ms: int) -> None:
         """Store a delivery; it is on disk when this returns."""

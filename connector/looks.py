@@ -16,6 +16,9 @@ from connector.store.engine import insert_into, is_alone, reading, writing
 from connector.store.prepared import Insert, Prepared
 from connector.store.tables import contacts, looks, portals, waiting
 
+WAITING = ("portal", "contact", "due", "since", "generation", "attempts")
+"""The columns of a row of a contact that begins to wait."""
+
 _log = structlog.get_logger()
 _AT_ONCE = 300
 _PAUSE_S = 0.02  # webhooks go first, as while events are placed
@@ -35,8 +38,7 @@ class Looks:
         self._clock = clock
         self._pause = pause
         self._alone = alone
-        columns = ("portal", "contact", "due", "since", "generation", "attempts")
-        self._wait = Prepared(engine, _let_wait_by(engine), columns=columns)
+        self._wait = Prepared(engine, _let_wait_by(engine), columns=WAITING)
 
     def promote(self, *, rounds: int) -> None:
         """Let those wait whose look is due, in so many small transactions at the most; one query when nobody's is."""

@@ -4,7 +4,6 @@ import contextlib
 import itertools
 import random
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,34 +21,12 @@ from connector.store.budgets import DatabaseBudgets
 from connector.store.engine import again_when_collided, open_database, writing
 from connector.store.tables import deliveries, portals, waiting
 from connector.worker import Worker
+from tests.contending import at_once
 from tests.databases import database_url
 from tests.inboxes import PORTAL, Hands, accept, settle
 from tests.practice import INBOUND, practice, stages
 
 SECONDS = 8
-
-
-def at_once(*works: Callable[[], object], seconds: float = SECONDS) -> list[BaseException]:
-    """Have each work done again and again by a thread of its own, for some seconds; give what was raised."""
-    over = threading.Event()
-    raised: list[BaseException] = []
-
-    def run(work: Callable[[], object]) -> None:
-        while not over.is_set():
-            try:
-                work()
-            except Exception as error:  # noqa: BLE001 - a thread's errors are the test's
-                raised.append(error)
-                return
-
-    threads = [threading.Thread(target=run, args=(work,)) for work in works]
-    for thread in threads:
-        thread.start()
-    over.wait(seconds)
-    over.set()
-    for thread in threads:
-        thread.join(60)
-    return raised
 
 
 def deadlocks(engine: sa.Engine) -> int:
@@ -105,7 +82,7 @@ def test_those_who_accept_place_claim_finish_erase_and_reconcile_do_not_wait_in_
         lambda: post(inboxes[0]), lambda: post(inboxes[1]), lambda: work(inboxes[2], engines[2]),
         lambda: work(inboxes[3], engines[3]), lambda: work(inboxes[4], engines[4]),
         lambda: erase(engines[5]), lambda: erase(engines[6]),
-        lambda: reconcile(engines[6], inboxes[6]), others,
+        lambda: reconcile(engines[6], inboxes[6]), others, seconds=SECONDS,
     )  # fmt: skip
     assert raised == []
     assert deadlocks(engines[0]) == 0

@@ -1,7 +1,7 @@
 """Next looks where several work at once: whoever promotes and whoever settles never lose one between them."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
@@ -10,6 +10,7 @@ from connector.inbox import Inbox
 from connector.moments import DAY, MINUTE
 from connector.store.engine import open_database, writing
 from connector.store.tables import contacts, looks, waiting
+from tests.contending import at_once
 from tests.inboxes import LEASE, PORTAL, SETTLE, START, Hands, accept, claim, judge, named, settle, stored
 
 LOOK = START + DAY
@@ -83,17 +84,6 @@ def test_workers_that_promote_settle_and_erase_at_once_lose_nobody(url: str, han
     accept(inboxes[0], *ids)
     hands.move(MINUTE)
     settle(inboxes[0], engines[0], claim(inboxes[0]), dict.fromkeys(ids, hands.now))
-    over = threading.Event()
-    raised: list[BaseException] = []
-
-    def run(work: Callable[[], object]) -> None:
-        while not over.is_set():
-            try:
-                work()
-            except Exception as error:  # noqa: BLE001 - a thread's errors are the test's
-                raised.append(error)
-                return
-
     def work(number: int) -> None:
         inbox, engine = inboxes[number], engines[number]
         found = inbox.claim(lease_ms=MINUTE, limit=7)
@@ -109,15 +99,7 @@ def test_workers_that_promote_settle_and_erase_at_once_lose_nobody(url: str, han
         hands.move(1)
         inboxes[3].counts()
 
-    threads = [threading.Thread(target=run, args=(each,)) for each in
-               (lambda: work(0), lambda: work(1), lambda: work(2), promote)]  # fmt: skip
-    for thread in threads:
-        thread.start()
-    over.wait(6)
-    over.set()
-    for thread in threads:
-        thread.join(60)
-    assert raised == []
+    assert at_once(lambda: work(0), lambda: work(1), lambda: work(2), promote, seconds=6) == []
     waits = {row[1] for row in stored(engines[0], waiting)}
     there = {(contact, due) for _, due, contact in stored(engines[0], looks)}
     with engines[0].connect() as connection:
