@@ -126,11 +126,11 @@ class Practice:
                 return claims
         raise AssertionError(f"the worker did not come to rest within {most} claims")
 
-    def catch_up(self) -> int:
+    def catch_up(self, most: int = 50) -> int:
         """Deliver what happened, wait until it has settled, and let the worker work."""
         self.deliver()
         self.move(seconds=3)
-        return self.work()
+        return self.work(most)
 
     def look(self, *contacts: str, portal: int | None = None) -> int:
         """Have contacts looked at without an event."""
