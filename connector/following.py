@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
+from connector.filing import events_about
 from connector.inbox import Claim
 from connector.store.engine import reading
 from connector.store.tables import events, records
@@ -51,8 +52,7 @@ def events_behind(engine: sa.Engine, claim: Claim) -> list[tuple[int, str]]:
     since = {held.contact: held.since for held in claim.contacts}
     query = (
         sa.select(events.c.contact, events.c.key, events.c.received_at)
-        .where(events.c.portal == claim.portal, events.c.contact.in_(since))
-        .where(events.c.received_at >= min(since.values()))
+        .where(events_about(claim.portal, list(since), since=min(since.values())))
         .order_by(events.c.id.desc())
         .limit(_MOST_EVENTS)
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from connector.filing import events_about
 from connector.intake import Intake, Placed
 from connector.looks import forgo_looks, next_look, wake
 from connector.moments import SECOND, Clock
@@ -143,7 +144,7 @@ class WaitingList:
         one = _rows().where(waiting.c.portal == portal, waiting.c.contact == contact)
         newest = (
             sa.select(*(events.c[name] for name in StoredEvent.__slots__))
-            .where(events.c.portal == portal, events.c.contact == contact)
+            .where(events_about(portal, [contact]))
             .order_by(events.c.id.desc())
             .limit(_SHOWN_EVENTS)
         )

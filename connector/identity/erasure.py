@@ -15,7 +15,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector.errors import Refused
-from connector.events import MERGE, merged_in, survivor_in
+from connector.events import merged_in, survivor_in
+from connector.filing import events_about, merges_about
 from connector.identity.receipts import Reason, Receipt, erased_among, leave_further, leave_receipt
 from connector.intake import stop_placing
 from connector.looks import erase_looks
@@ -188,8 +189,7 @@ def _same_person(connection: sa.Connection, portal: int, contact: str) -> frozen
 
 def _told_to_be(connection: sa.Connection, portal: int, survivors: Collection[str]) -> Iterator[str]:
     """Name those who, by the events of merges, became one of these: they may not have been looked at since."""
-    merges = (events.c.portal == portal, events.c.contact.in_(survivors), events.c.type == MERGE)
-    for body in connection.scalars(sa.select(events.c.body).where(*merges)):
+    for body in connection.scalars(sa.select(events.c.body).where(merges_about(portal, survivors))):
         if survivor_in(body) in survivors:
             yield from merged_in(body)
 
@@ -217,6 +217,8 @@ def _refuse_claimed(connection: sa.Connection, portal: int, ids: Collection[str]
 
 
 def _of(table: sa.Table, portal: int, ids: Collection[str]) -> sa.ColumnElement[bool]:
+    if table is events:
+        return events_about(portal, ids)
     return sa.and_(table.c.portal == portal, table.c.contact.in_(ids))
 
 

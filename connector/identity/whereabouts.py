@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from connector.events import MERGE, survivor_in
+from connector.events import survivor_in
+from connector.filing import merges_about
 from connector.hubspot.client import HubSpotPortal
 from connector.hubspot.failure import HubSpotError, PortalTrouble
 from connector.hubspot.meaning import Meaning
@@ -71,8 +72,7 @@ def _told_of_merges(engine: sa.Engine, portal: int, ids: Collection[str]) -> dic
     """Give those of whom an event says that they were merged, with what they became by its word."""
     if not ids:
         return {}
-    merges = (events.c.portal == portal, events.c.contact.in_(ids), events.c.type == MERGE)
-    query = sa.select(events.c.contact, events.c.body).where(*merges).order_by(events.c.id)
+    query = sa.select(events.c.contact, events.c.body).where(merges_about(portal, ids)).order_by(events.c.id)
     with reading(engine) as connection:
         told = {row.contact: survivor_in(row.body) for row in connection.execute(query)}
     return {contact: survivor for contact, survivor in told.items() if survivor not in (None, contact)}

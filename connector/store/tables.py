@@ -6,13 +6,20 @@ all the rest refers to a contact by id.
 
 import sqlalchemy as sa
 
+from connector.moments import HOUR
+
 metadata = sa.MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
 )
 
+PERIOD = 3 * HOUR
+"""Events that came in within so long lie together: a longer one is written to in more places, shorter ones are more."""
+
 _Moment = sa.BigInteger
 _CLAIMED = sa.text("claim IS NOT NULL")  # few rows are claimed at a time, and every event writes a row
 _PRIVACY = sa.text("type = 'contact.privacyDeletion'")
+_MERGE = sa.text("type = 'contact.merge'")
+_UNFILED = sa.text("contact IS NULL AND malformed IS NOT NULL")
 _GONE = sa.text("gone IS NOT NULL")
 _DIFFERS = sa.text("shadow IS NOT NULL")
 _INTENDED = sa.text("state = 'intended'")
@@ -46,10 +53,19 @@ events = sa.Table(
     sa.Column("malformed", sa.String(200), nullable=True, comment="why the event could not be understood"),
     sa.Column("body", sa.JSON, nullable=False, comment="as HubSpot sent it"),
     sa.UniqueConstraint("portal", "key"),
-    sa.Index("ix_events_portal_contact", "portal", "contact"),
     sa.Index("ix_events_received_at", "received_at"),
     sa.Index("ix_events_privacy_deletion", "portal", "contact", sqlite_where=_PRIVACY, postgresql_where=_PRIVACY),
+    sa.Index("ix_events_merge", "portal", "contact", sqlite_where=_MERGE, postgresql_where=_MERGE),
+    sa.Index("ix_events_unfiled", "portal", sqlite_where=_UNFILED, postgresql_where=_UNFILED),
 )
+
+
+def period_of(table: sa.FromClause) -> sa.ColumnElement[int]:
+    """Give the period of time in which an event came in, spelled as its index has it, with no parameter."""
+    return table.c.received_at // sa.literal_column(str(PERIOD), sa.BigInteger)
+
+
+sa.Index("ix_events_period_portal_contact", period_of(events), events.c.portal, events.c.contact)
 
 waiting = sa.Table(
     "waiting",

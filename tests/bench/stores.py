@@ -25,7 +25,7 @@ from connector.recall import recall
 from connector.record import Held, Judged, Outcome, Recorder
 from connector.snapshot import Snapshot, Wanted
 from connector.store.engine import is_sqlite, open_database, reading, writing
-from connector.store.tables import records
+from connector.store.tables import events, records
 from connector.web import now as page_now
 from connector.web.trouble import dead_letters
 from tests.bench.decisions import NOW, SEED, crowd
@@ -110,7 +110,7 @@ def store_at(address: str, amounts: Amounts) -> Store:
     if not is_filled:
         fill(store.engine, amounts, now=NOW, progress=_tell)
     with reading(store.engine) as connection:  # a store that was kept has been worked on
-        latest = connection.scalar(sa.select(sa.func.max(records.c.decided_at)).where(records.c.decided_at >= NOW))
+        latest = connection.scalar(sa.select(sa.func.max(events.c.received_at)))
     store.now = max(NOW, latest or NOW) + MINUTE
     return store
 
