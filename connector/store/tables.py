@@ -40,6 +40,15 @@ deliveries = sa.Table(
     sqlite_autoincrement=True,  # a number that is used again would be taken for the delivery that had it before
 )
 
+_LENGTH: sa.ColumnElement[int] = sa.literal_column(str(PERIOD), sa.BigInteger)  # an index knows no parameter
+_received_at = sa.Column("received_at", _Moment, nullable=False)
+
+
+def period_of(table: sa.FromClause) -> sa.ColumnElement[int]:
+    """Give the period of time in which an event came in, as its index has it."""
+    return table.c.received_at // _LENGTH
+
+
 events = sa.Table(
     "events",
     metadata,
@@ -49,23 +58,16 @@ events = sa.Table(
     sa.Column("type", sa.String(80), nullable=False),
     sa.Column("contact", sa.String(40), nullable=True, comment="null: the event names no contact"),
     sa.Column("occurred_at", _Moment, nullable=True),
-    sa.Column("received_at", _Moment, nullable=False),
+    _received_at,
     sa.Column("malformed", sa.String(200), nullable=True, comment="why the event could not be understood"),
     sa.Column("body", sa.JSON, nullable=False, comment="as HubSpot sent it"),
     sa.UniqueConstraint("portal", "key"),
+    sa.Index("ix_events_period_portal_contact", _received_at // _LENGTH, "portal", "contact"),
     sa.Index("ix_events_received_at", "received_at"),
     sa.Index("ix_events_privacy_deletion", "portal", "contact", sqlite_where=_PRIVACY, postgresql_where=_PRIVACY),
     sa.Index("ix_events_merge", "portal", "contact", sqlite_where=_MERGE, postgresql_where=_MERGE),
     sa.Index("ix_events_unfiled", "portal", sqlite_where=_UNFILED, postgresql_where=_UNFILED),
 )
-
-
-def period_of(table: sa.FromClause) -> sa.ColumnElement[int]:
-    """Give the period of time in which an event came in, spelled as its index has it, with no parameter."""
-    return table.c.received_at // sa.literal_column(str(PERIOD), sa.BigInteger)
-
-
-sa.Index("ix_events_period_portal_contact", period_of(events), events.c.portal, events.c.contact)
 
 waiting = sa.Table(
     "waiting",

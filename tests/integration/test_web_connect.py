@@ -162,7 +162,7 @@ def test_a_state_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
         path = one.consent(one.set_out(browser))
         code = parse_qs(urlsplit(path).query)["code"][0]
         state = parse_qs(urlsplit(path).query)["state"][0]
-        for wrong in ("", "x", state[:-1] + ("A" if state[-1] != "A" else "B"), "A" + state, state.partition(".")[0]):
+        for wrong in ("", "x", state[:-1] + ("A" if state[-1] != "A" else "Q"), "A" + state, state.partition(".")[0]):
             refused(one, browser, f"/oauth/callback?{urlencode({'code': code, 'state': wrong})}", "another session")
         refused(one, browser, f"/oauth/callback?{urlencode({'state': state})}", "HubSpot sent no code back")
 
