@@ -3,7 +3,7 @@
 One index of all events by contact would have a place of its own for nearly every event that comes, so that letting a
 hundred contacts wait wrote to as many pages; and the more is kept, the more pages there are. By periods an event stands
 among those that have come in the last hours, however many are kept. The price: whoever asks for a contact's events
-looks into each period in which any came, 56 times for the week that they are kept by default.
+looks into each period in which any came, 28 times for the week that they are kept by default.
 """
 
 from collections.abc import Collection

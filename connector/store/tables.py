@@ -12,7 +12,7 @@ metadata = sa.MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
 )
 
-PERIOD = 3 * HOUR
+PERIOD = 6 * HOUR
 """Events that came in within so long lie together: a longer one is written to in more places, shorter ones are more."""
 
 _Moment = sa.BigInteger

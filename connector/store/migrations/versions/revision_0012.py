@@ -17,7 +17,7 @@ _RARE = {
 def upgrade() -> None:
     """Make the indexes, and drop the one by contact alone."""
     op.drop_index("ix_events_portal_contact", table_name="events")
-    period = sa.column("received_at", sa.BigInteger) // sa.literal_column("10800000", sa.BigInteger)
+    period = sa.column("received_at", sa.BigInteger) // sa.literal_column("21600000", sa.BigInteger)
     op.create_index("ix_events_period_portal_contact", "events", [period, "portal", "contact"])
     for name, (columns, condition) in _RARE.items():
         where = sa.text(condition)
