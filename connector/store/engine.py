@@ -28,7 +28,7 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 BUSY_TIMEOUT_MS = 30 * SECOND
-_COLLISIONS = 4
+_COLLISIONS, _STEP_ASIDE_S = 4, 0.01
 _READS_ONLY = "stagekeeper_reads_only"
 _TURN = "stagekeeper_turn"
 _PATIENCE = "stagekeeper_patience"
@@ -115,9 +115,11 @@ def again_when_collided(function: Callable[Parameters, Result]) -> Callable[Para
 
     @functools.wraps(function)
     def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        for _ in range(_COLLISIONS):
+        for collision in range(_COLLISIONS):
             with contextlib.suppress(Collided):
                 return function(*args, **kwargs)
+            # The other one has yet to wake up: whoever comes back sooner takes the first row from under it.
+            time.sleep(_STEP_ASIDE_S * 2**collision)
         return function(*args, **kwargs)
 
     return call

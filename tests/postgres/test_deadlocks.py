@@ -109,8 +109,8 @@ def test_a_transaction_that_was_given_up_for_another_is_made_again(tmp_path: Pat
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert len(tries) == 3
-    assert deadlocks(engine) == 1
+    # Whoever is given up may be back before the other one has woken up: then they collide once more.
+    assert deadlocks(engine) == len(tries) - 2 >= 1
 
 
 def test_one_that_is_given_up_again_and_again_is_an_unavailable_database() -> None:
