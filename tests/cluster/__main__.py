@@ -49,6 +49,12 @@ def told(report: Report) -> str:
     for found in finding.contacts[:_SHOWN]:
         lines.append(f"contact {found.contact} ({found.life.kind}): {found.lost} {found.twice} {found.wrong}")
     lines += [f"! {overlap}" for overlap in report.overlaps[:_SHOWN]]
+    for death, passed in report.takeovers.items():
+        waits, most = [one.wait_s for one in passed], max(one.attempts for one in passed)
+        lines.append(
+            f"  of {death.holder} others took {len(passed)} contacts after {waits[0]:.1f} to {waits[-1]:.1f} s, "
+            f"taken {most} times at most until then"
+        )
     kills = sum(number for name, number in report.counts.items() if name.startswith("kills of"))
     allowed = f"allowed are {report.allowed_takeover_s:.0f} s with a lease of {settings.lease_s} s"
     lines.append(f"the slowest takeover from a dead one: {report.slowest_takeover_s:.1f} s; {allowed}")

@@ -13,14 +13,15 @@ import sqlalchemy as sa
 from tests.torture.witness import Seen
 
 _SETUP = """
-CREATE TABLE custody (id bigserial PRIMARY KEY, contact text, holder text, at double precision,
+CREATE TABLE custody (id bigserial PRIMARY KEY, contact text, holder text, at double precision, attempts integer,
   within xid8 DEFAULT pg_current_xact_id());
 CREATE FUNCTION note_custody() RETURNS trigger LANGUAGE plpgsql SECURITY INVOKER AS $$
 BEGIN
-  INSERT INTO custody (contact, holder, at) VALUES (
+  INSERT INTO custody (contact, holder, at, attempts) VALUES (
     OLD.contact,
     CASE WHEN TG_OP = 'UPDATE' AND NEW.claim IS NOT NULL THEN session_user END,
-    extract(epoch FROM clock_timestamp()));
+    extract(epoch FROM clock_timestamp()),
+    OLD.attempts);
   RETURN NULL;
 END $$;
 CREATE TRIGGER note_taking AFTER UPDATE OF claim ON waiting FOR EACH ROW
@@ -35,6 +36,17 @@ class Passing:
 
     at: float
     holder: str | None
+    attempts: int
+    """How often it had been taken before."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Takeover:
+    """A contact that was held by one who died, passed on."""
+
+    wait_s: float
+    attempts: int
+    """How often it had been taken since it was last settled, by the dead one included."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,9 +87,10 @@ class Custody:
         with engine.connect() as connection:
             # What a transaction took and put back, nobody ever held.
             last = "SELECT DISTINCT ON (contact, within) * FROM custody ORDER BY contact, within, id DESC"
-            rows = connection.execute(sa.text(f"SELECT contact, holder, at FROM ({last}) AS passed ORDER BY id"))  # noqa: S608
-            for contact, holder, at in rows:
-                self._passings[contact].append(Passing(at=at, holder=holder))
+            query = f"SELECT contact, holder, at, attempts FROM ({last}) AS passed ORDER BY id"  # noqa: S608
+            rows = connection.execute(sa.text(query))
+            for contact, holder, at, attempts in rows:
+                self._passings[contact].append(Passing(at=at, holder=holder, attempts=attempts))
 
     def holders(self) -> Mapping[str, int]:
         """Count how many contacts passed into whose hands."""
@@ -97,15 +110,15 @@ class Custody:
             if (holder := self._held_at(contact, at)) != who
         ]  # fmt: skip
 
-    def takeovers(self, deaths: Iterable[Death]) -> Iterable[Sequence[float]]:
-        """Give for each death, and each contact held then, how long it took until another held it, in seconds."""
-        for death in deaths:
-            waits = []
-            for passings in self._passings.values():
-                place = bisect.bisect_right(passings, death.at, key=lambda one: one.at)
-                if place and passings[place - 1].holder == death.holder and place < len(passings):
-                    waits.append(passings[place].at - death.at)
-            yield waits
+    def takeovers(self, death: Death) -> Sequence[Takeover]:
+        """Give how each contact that was held at a death passed on, the soonest first."""
+        found = []
+        for passings in self._passings.values():
+            place = bisect.bisect_right(passings, death.at, key=lambda one: one.at)
+            if place and passings[place - 1].holder == death.holder and place < len(passings):
+                passed = passings[place]
+                found.append(Takeover(wait_s=passed.at - death.at, attempts=passed.attempts))
+        return sorted(found, key=lambda one: one.wait_s)
 
     def _held_at(self, contact: str, moment: float) -> str | None:
         passings = self._passings[contact]

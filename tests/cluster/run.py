@@ -16,7 +16,7 @@ from typing import Any
 from connector.moments import system_clock
 from connector.rulebook.shipped import shipped_packs
 from connector.store.engine import open_database
-from tests.cluster.custody import Custody, Death, holder_now, keep_custody
+from tests.cluster.custody import Custody, Death, Takeover, holder_now, keep_custody
 from tests.cluster.hosts import Host, network
 from tests.postgres_server import Server, serving
 from tests.torture.agenda import Agenda, kill_times
@@ -91,9 +91,14 @@ class Report:
     settings: Settings
     finding: Finding
     overlaps: Sequence[str]
-    slowest_takeover_s: float
-    """Until others began to take what a dead one held; when they have it all depends on what else waits."""
+    takeovers: Mapping[Death, Sequence[Takeover]]
+    """What passed on from each that died with something in hand, the soonest first."""
     counts: Mapping[str, int]
+
+    @property
+    def slowest_takeover_s(self) -> float:
+        """Until others began to take what a dead one held; when they have it all depends on what else waits."""
+        return max((passed[0].wait_s for passed in self.takeovers.values()), default=0.0)
 
     @property
     def allowed_takeover_s(self) -> float:
@@ -153,17 +158,16 @@ class Cluster:
                 self._counts["did not stop within ten seconds"] += not part.stop(seconds=10)
         custody, names = Custody(server.url), {host.hubspot: host.name for host in hosts}
         seen = read_seen(self._folder / "witness")
-        waits = [wait for wait in custody.takeovers(self._deaths) if wait]
+        takeovers = {death: passed for death in self._deaths if (passed := custody.takeovers(death))}
         counts = {
             **people.counts(), **self._fired(hand), **dict(sorted(self._counts.items())), **books.counts(),
-            "writes seen by HubSpot": len(seen), "contacts taken over from the dead": sum(map(len, waits)),
-            "seconds until the last of a dead one's contacts was taken": round(max(map(max, waits), default=0.0)),
+            "writes seen by HubSpot": len(seen), "contacts taken over from the dead": sum(map(len, takeovers.values())),
             "seconds of peace until all was done": round(took_s),
             **{f"contacts taken by {name}": number for name, number in custody.holders().items()},
         }  # fmt: skip
         return Report(
             settings=self._settings, finding=compare(hand, books, people.ids, self._lives),
-            overlaps=custody.overlaps(seen, names), slowest_takeover_s=max(map(min, waits), default=0.0), counts=counts,
+            overlaps=custody.overlaps(seen, names), takeovers=takeovers, counts=counts,
         )  # fmt: skip
 
     # --- making ready -------------------------------------------------------------------------------------------------
