@@ -29,7 +29,7 @@ from connector.driving.queue import DEAD_AFTER_S, DRAIN, QUEUE, RECONCILE, JobQu
 from connector.errors import DatabaseUnavailable
 from connector.store.postgres import session_arguments
 
-SWEPT_EVERY_S = 5
+SWEPT_EVERY_S = 1
 _HEARTBEAT_S = 1.0
 _CLAIMS_OF_A_JOB = 4
 """Then it goes to the end of the queue, behind the other portals' jobs."""

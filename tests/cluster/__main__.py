@@ -56,8 +56,11 @@ def told(report: Report) -> str:
             f"taken {most} times at most until then"
         )
     kills = sum(number for name, number in report.counts.items() if name.startswith("kills of"))
-    allowed = f"allowed are {report.allowed_takeover_s:.0f} s with a lease of {settings.lease_s} s"
-    lines.append(f"the slowest takeover from a dead one: {report.slowest_takeover_s:.1f} s; {allowed}")
+    alone = ", ".join(f"{wait_s:.1f} s" for wait_s in report.takeovers_alone) or "nobody"
+    lines.append(
+        f"from those that died alone others began to take over after {alone}; "
+        f"wanted are {settings.deaths_alone}, each within {settings.allowed_takeover_s:.0f} s (lease {settings.lease_s} s)"
+    )
     lines.append(f"seed {settings.seed}, {settings.contacts} contacts, {kills} kills: {report}")
     return "\n".join(lines)
 

@@ -13,20 +13,35 @@ import sqlalchemy as sa
 from tests.torture.witness import Seen
 
 _SETUP = """
-CREATE TABLE custody (id bigserial PRIMARY KEY, contact text, holder text, at double precision, attempts integer,
-  within xid8 DEFAULT pg_current_xact_id());
+CREATE TABLE custody (id bigserial PRIMARY KEY, contact text, holder text, claim text, attempts integer,
+  at double precision, within xid8 DEFAULT pg_current_xact_id());
 CREATE FUNCTION note_custody() RETURNS trigger LANGUAGE plpgsql SECURITY INVOKER AS $$
 BEGIN
-  INSERT INTO custody (contact, holder, at, attempts) VALUES (
+  INSERT INTO custody (contact, holder, claim, attempts, at) VALUES (
     OLD.contact,
     CASE WHEN TG_OP = 'UPDATE' AND NEW.claim IS NOT NULL THEN session_user END,
-    extract(epoch FROM clock_timestamp()),
-    OLD.attempts);
+    CASE WHEN TG_OP = 'UPDATE' THEN NEW.claim END,
+    OLD.attempts,
+    extract(epoch FROM clock_timestamp()));
   RETURN NULL;
 END $$;
 CREATE TRIGGER note_taking AFTER UPDATE OF claim ON waiting FOR EACH ROW
   WHEN (NEW.claim IS DISTINCT FROM OLD.claim) EXECUTE FUNCTION note_custody();
 CREATE TRIGGER note_settling AFTER DELETE ON waiting FOR EACH ROW EXECUTE FUNCTION note_custody();
+"""
+
+# What a transaction took and put back, it never held: it stays in the claim in which it was.
+_PASSINGS = """
+SELECT contact, holder, at, attempts FROM (
+  SELECT *, lag(claim) OVER (PARTITION BY contact ORDER BY id) AS before FROM (
+    SELECT DISTINCT ON (contact, within) * FROM custody ORDER BY contact, within, id DESC) AS last) AS passed
+WHERE claim IS DISTINCT FROM before OR claim IS NULL
+ORDER BY id
+"""
+
+_HOLDER_NOW = """
+SELECT holder FROM (SELECT DISTINCT ON (claim) * FROM custody WHERE claim IS NOT NULL ORDER BY claim, id) AS first
+WHERE EXISTS (SELECT FROM waiting WHERE waiting.claim = first.claim) ORDER BY id DESC LIMIT 1
 """
 
 
@@ -68,13 +83,9 @@ def keep_custody(url: str, holders: Iterable[str]) -> None:
 
 def holder_now(url: str) -> str | None:
     """Name one who has contacts in hand now."""
-    query = sa.text(
-        "SELECT holder FROM custody JOIN waiting USING (contact) WHERE claim IS NOT NULL AND holder IS NOT NULL "
-        "ORDER BY id DESC LIMIT 1"
-    )
     engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"), poolclass=sa.NullPool)
     with engine.connect() as connection:
-        found: str | None = connection.scalar(query)
+        found: str | None = connection.scalar(sa.text(_HOLDER_NOW))
     return found
 
 
@@ -85,11 +96,7 @@ class Custody:
         engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"), poolclass=sa.NullPool)
         self._passings: Mapping[str, list[Passing]] = defaultdict(list)
         with engine.connect() as connection:
-            # What a transaction took and put back, nobody ever held.
-            last = "SELECT DISTINCT ON (contact, within) * FROM custody ORDER BY contact, within, id DESC"
-            query = f"SELECT contact, holder, at, attempts FROM ({last}) AS passed ORDER BY id"  # noqa: S608
-            rows = connection.execute(sa.text(query))
-            for contact, holder, at, attempts in rows:
+            for contact, holder, at, attempts in connection.execute(sa.text(_PASSINGS)):
                 self._passings[contact].append(Passing(at=at, holder=holder, attempts=attempts))
 
     def holders(self) -> Mapping[str, int]:
