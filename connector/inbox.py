@@ -29,8 +29,8 @@ __all__ = ["Claim", "Failure", "Inbox", "Placed", "Waiting", "next_try_at", "ret
 LAST_ATTEMPT = 8
 """After so many attempts a contact is a dead letter."""
 
-_ALONE_AFTER = 5
-"""Who was in so many dead workers' hands is claimed alone; before, together with ten times as many each time."""
+_ALONE_AFTER, _FEWER_EACH_TIME = 6, 5
+"""Who was in so many dead workers' hands is claimed alone; before, together with so many times fewer each time."""
 _SHORTEST_WAIT = 10  # what is due now is in the hands of whoever is just taking it
 _FIRST_DELAY = 5 * SECOND
 _LONGEST_DELAY = 6 * HOUR
@@ -229,21 +229,21 @@ class Inbox(WaitingList):
     def _apart(self, rows: Sequence[sa.Row[Any]], now: int) -> Sequence[sa.Row[Any]]:
         """Keep those of whom one may be what kills workers apart from the others, in groups that shrink each time.
 
-        So whoever kills them is alone before the last attempt, and the innocent are done long before. Of either kind
-        one goes first in every other second, so that neither keeps the other waiting.
+        So whoever kills them is alone before the last attempt, and the innocent, the least suspected first, are done
+        long before. Of either kind one goes first in every other second, so that neither keeps the other waiting.
         """
         suspects = [row for row in rows if row.claim and self._most_together(row.attempts) < len(rows)]
         theirs = {row.contact for row in suspects}
         others = [row for row in rows if row.contact not in theirs]
         if not suspects or (others and now // SECOND % 2):
             return others
-        deaths = suspects[0].attempts
+        deaths = min(row.attempts for row in suspects)
         return [row for row in suspects if row.attempts == deaths][: self._most_together(deaths)]
 
     def _most_together(self, deaths: int) -> int:
         """Say among how many a contact may be claimed whose worker died so often."""
         alone_after = min(_ALONE_AFTER, self._last_attempt - 2)
-        return int(10 ** max(alone_after - deaths, 0))
+        return int(_FEWER_EACH_TIME ** max(alone_after - deaths, 0))
 
     def _bury(self, connection: sa.Connection, portal: int, contacts: Collection[str], *, now: int) -> None:
         error = f"claimed {self._last_attempt} times, its worker never came back; see the worker's log, then retry"

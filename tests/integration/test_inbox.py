@@ -285,7 +285,7 @@ def test_what_kills_its_worker_is_claimed_alone_and_then_given_up(inbox: Inbox, 
             inbox.finish(found, settled=dict.fromkeys(named(found)))
         else:
             clock.move(LEASE)
-    assert companions == [300, 300, 300, 99, 9, 0, 0, 0]
+    assert companions == [300, 300, 300, 124, 24, 4, 0, 0]
     assert len(inbox.listing()) == 1
     (dead,) = inbox.listing(dead=True)
     assert dead.contact == "1"
@@ -306,14 +306,14 @@ def test_with_any_number_of_attempts_the_dead_ones_contacts_pass_on(engine: sa.E
     inbox = Inbox(engine, clock, last_attempt=1_000)
     accept(inbox, "1", "2")
     clock.move(SETTLE)
-    for _ in range(5):
+    for _ in range(6):
         assert named(claim(inbox)) == ["1", "2"]
         clock.move(LEASE)
     assert [named(claim(inbox)) for _ in range(2)] == [["1"], ["2"]]
 
 
 def test_suspects_hold_up_nobody_else(inbox: Inbox, clock: Hands) -> None:
-    accept(inbox, *(f"1{number:03}" for number in range(300)))
+    accept(inbox, *(f"1{number:03}" for number in range(375)))
     clock.move(SETTLE)
     for _ in range(3):
         inbox.claim(lease_ms=LEASE, limit=500)
@@ -321,13 +321,13 @@ def test_suspects_hold_up_nobody_else(inbox: Inbox, clock: Hands) -> None:
     accept(inbox, "2")
     clock.move(SETTLE)
     found = [inbox.claim(lease_ms=LEASE, limit=500) for _ in range(4)]
-    assert [len(one.contacts) for one in found if one] == [100, 100, 100, 1]
+    assert [len(one.contacts) for one in found if one] == [125, 125, 125, 1]
 
 
 def test_one_by_one_suspects_keep_nobody_waiting_for_more_than_every_other_second(inbox: Inbox, clock: Hands) -> None:
     accept(inbox, *(f"1{number:03}" for number in range(40)))
     clock.move(SETTLE)
-    for _ in range(5):
+    for _ in range(6):
         while inbox.claim(lease_ms=LEASE, limit=500):
             pass
         clock.move(LEASE)
@@ -338,6 +338,27 @@ def test_one_by_one_suspects_keep_nobody_waiting_for_more_than_every_other_secon
         found.append([len(one.contacts) for _ in range(2) if (one := inbox.claim(lease_ms=LEASE, limit=500))])
         clock.move(SECOND)
     assert found == [[1, 1], [40, 1], [1, 1], [1, 1]]
+
+
+def test_of_suspects_those_that_fewer_died_with_go_first(engine: sa.Engine, clock: Hands) -> None:
+    inbox = Inbox(engine, clock, last_attempt=20)
+
+    def die(times: int) -> None:
+        for _ in range(times):
+            while inbox.claim(lease_ms=LEASE, limit=500):
+                pass
+            clock.move(LEASE)
+
+    accept(inbox, *(f"1{number:03}" for number in range(10)))
+    clock.move(SETTLE)
+    die(times=4)
+    accept(inbox, *(f"2{number:03}" for number in range(300)))
+    clock.move(SETTLE)
+    die(times=3)
+    clock.move(clock.now // SECOND % 2 * SECOND)
+    found = [named(claim(inbox, limit=500)) for _ in range(2)]
+    assert [(names[0], len(names)) for names in found] == [("2000", 125), ("2125", 125)]
+
 
 
 # Taking back
