@@ -2,11 +2,11 @@
 
 A portal gets a second claim beside the first only while it has a backlog and goes well. So little work is gathered into
 few calls, a backlog uses the whole call budget, a portal in trouble is tried by one claim at a time, and one whose
-calls hang holds up nobody but itself.
+calls hang holds up nobody but itself. Suspects of killing workers are alone in hand, so that they kill nobody else's.
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from connector.inbox import Claim
@@ -18,8 +18,9 @@ class _Hand:
     """What one portal has in hand."""
 
     claims: list[Claim] = field(default_factory=list)
-    was_full: bool = False
-    """The latest claim took as many contacts as a claim may: there are more."""
+    reaching_out: threading.Lock = field(default_factory=threading.Lock)
+    has_backlog: bool = False
+    """The latest claim left more behind."""
     goes_well: bool = False
     rests_until: int = 0
 
@@ -27,10 +28,9 @@ class _Hand:
 class Hands:
     """Keeps the claims in hand; thread-safe."""
 
-    def __init__(self, portals: Iterable[int], *, most: int, full: int, clock: Clock) -> None:
+    def __init__(self, portals: Iterable[int], *, most: int, clock: Clock) -> None:
         self._hands = {portal: _Hand() for portal in portals}
         self._most = most
-        self._full = full
         self._clock = clock
         self._changed = threading.Condition()
 
@@ -45,7 +45,20 @@ class Hands:
         with self._changed:
             hand = self._hands[claim.portal]
             hand.claims.append(claim)
-            hand.was_full = len(claim.contacts) >= self._full
+            hand.has_backlog = claim.leaves_more
+
+    def reach_out(self, portal: int, claim: Callable[[], Claim | None]) -> Claim | None:
+        """Claim something of a portal and take it in hand, unless suspects are in hand already; one at a time."""
+        with self._hands[portal].reaching_out:
+            if self.are_tied(portal) or (found := claim()) is None:
+                return None
+            self.take(found)
+            return found
+
+    def are_tied(self, portal: int) -> bool:
+        """Ask whether suspects are in hand: whoever has them takes no other claim of their portal."""
+        with self._changed:
+            return _are_tied(self._hands[portal])
 
     def goes_well(self, portal: int) -> bool:
         """Ask whether the latest claim of a portal that was put down went well."""
@@ -79,4 +92,8 @@ class Hands:
     def _is_free(self, hand: _Hand, now: int) -> bool:
         if not hand.claims:
             return hand.rests_until <= now
-        return len(hand.claims) < self._most and hand.was_full and hand.goes_well
+        return len(hand.claims) < self._most and hand.has_backlog and hand.goes_well and not _are_tied(hand)
+
+
+def _are_tied(hand: _Hand) -> bool:
+    return any(claim.is_apart for claim in hand.claims)

@@ -57,6 +57,10 @@ class Claim:
     contacts: tuple[Waiting, ...]
     taken_at: int
     until: int
+    leaves_more: bool
+    """There is more of the portal that could be claimed at once."""
+    is_apart: bool
+    """One of the contacts may be what kills workers: whoever has them in hand takes nothing else beside them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -211,7 +215,8 @@ class Inbox(WaitingList):
         marks = {"claim": token, "claimed_until": until}
         rows = take(connection, portal, marks=marks, now=now, limit=limit, only=only)
         exhausted = [row for row in rows if row.claim and row.attempts >= self._last_attempt]
-        kept = self._apart([row for row in rows if row not in exhausted], now)
+        alive = [row for row in rows if row not in exhausted]
+        kept, are_suspects = self._apart(alive, now)
         if len(kept) < len(rows):
             of_claim = {row.contact for row in kept}
             put_back(connection, portal, [row for row in rows if row.contact not in of_claim])
@@ -224,21 +229,24 @@ class Inbox(WaitingList):
             for row in kept
         )
         self._served(connection, portal, now)
-        return Claim(token=token, portal=portal, contacts=held, taken_at=now, until=until)
+        return Claim(
+            token=token, portal=portal, contacts=held, taken_at=now, until=until,
+            leaves_more=len(rows) == limit or len(kept) < len(alive), is_apart=are_suspects,
+        )  # fmt: skip
 
-    def _apart(self, rows: Sequence[sa.Row[Any]], now: int) -> Sequence[sa.Row[Any]]:
+    def _apart(self, rows: Sequence[sa.Row[Any]], now: int) -> tuple[Sequence[sa.Row[Any]], bool]:
         """Keep those of whom one may be what kills workers apart from the others, in groups that shrink each time.
 
-        So whoever kills them is alone before the last attempt, and the innocent, the least suspected first, are done
-        long before. Of either kind one goes first in every other second, so that neither keeps the other waiting.
+        So whoever kills them is alone before the last attempt, and the innocent are done long before. Of either kind
+        one goes first in every other second, so that neither keeps the other waiting.
         """
         suspects = [row for row in rows if row.claim and self._most_together(row.attempts) < len(rows)]
         theirs = {row.contact for row in suspects}
         others = [row for row in rows if row.contact not in theirs]
         if not suspects or (others and now // SECOND % 2):
-            return others
-        deaths = min(row.attempts for row in suspects)
-        return [row for row in suspects if row.attempts == deaths][: self._most_together(deaths)]
+            return others, False
+        deaths = suspects[0].attempts
+        return [row for row in suspects if row.attempts == deaths][: self._most_together(deaths)], True
 
     def _most_together(self, deaths: int) -> int:
         """Say among how many a contact may be claimed whose worker died so often."""

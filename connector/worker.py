@@ -49,6 +49,8 @@ _PACE = SECOND
 """After a claim that did not fill one call the next is given time to gather; a backlog is never kept waiting."""
 _SOON = 5 * SECOND
 """What is due within this, and within the settling time, is waited for by a job; what is due later, a sweep finds."""
+_TIED_MS = 250
+"""How long to leave a portal to other workers while suspects of it are in hand here."""
 _DATABASE_WAIT_S = 2.0
 _FINISH_S, _LEAVE_S = 3.0, 2.0
 _SHOWS_AFTER = 15 * SECOND
@@ -67,9 +69,7 @@ class Worker:
         self.stopping = threading.Event()
         self.lanes = services.config.worker.threads
         self._driver = driver_for(services.engine, services.config.worker.driver)
-        self._hands = Hands(
-            services.portals, most=services.config.worker.threads, full=MOST_CONTACTS, clock=services.clock
-        )
+        self._hands = Hands(services.portals, most=services.config.worker.threads, clock=services.clock)
         self._tidied_at = 0
         self._pruner = Pruner(services.engine, keep_ms=services.config.worker.keep_records)
         self._day_counter = DayCounter(
@@ -122,19 +122,20 @@ class Worker:
 
     def work_turn(self, portal: int, *, at_more: Callable[[], None]) -> Turn:
         """Take one claim of this portal and work it off here; say at once when there is more and all goes well."""
-        claim = None if self.stopping.is_set() else self._claim(frozenset({portal}))
+        was_well = self._hands.goes_well(portal)
+        claim = None
+        if not self.stopping.is_set():
+            claim = self._hands.reach_out(portal, lambda: self._claim(frozenset({portal})))
         if claim is None:
             soon = _SOON + self._services.config.worker.settle
-            return Turn(is_full=False, again_in_ms=self._services.inbox.due_in(portal, within=soon))
-        is_full = len(claim.contacts) >= MOST_CONTACTS
-        was_well = self._hands.goes_well(portal)
-        self._hands.take(claim)
-        if is_full and was_well:
+            due_in = _TIED_MS if self._hands.are_tied(portal) else self._services.inbox.due_in(portal, within=soon)
+            return Turn(is_more=False, again_in_ms=due_in)
+        if claim.leaves_more and was_well:
             at_more()
         went_well, rest_ms = self._work_in_hand(claim)
-        if is_full and went_well and not was_well:
+        if claim.leaves_more and went_well and not was_well:
             at_more()
-        return Turn(is_full=is_full, again_in_ms=rest_ms if went_well else None)
+        return Turn(is_more=claim.leaves_more, again_in_ms=rest_ms if went_well else None)
 
     def look_around(self) -> Iterable[int]:
         """Name the portals that have due contacts in nobody's hands."""

@@ -17,8 +17,8 @@ from connector.absence import Absence
 class Turn:
     """What one look at a portal came to."""
 
-    is_full: bool
-    """The claim took as many contacts as a claim may: there is more."""
+    is_more: bool
+    """The claim left something behind that could be claimed at once."""
     again_in_ms: int | None
     """When to look again; None: when something comes."""
 

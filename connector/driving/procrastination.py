@@ -194,7 +194,7 @@ class _Tasks:
             for _ in range(_CLAIMS_OF_A_JOB):
                 async with self._threads:
                     turn = await in_thread(self._work_turn, portal, lane)
-                if turn.again_in_ms is None or (lane and not turn.is_full):
+                if turn.again_in_ms is None or (lane and not turn.is_more):
                     return
                 if await self._pause(turn.again_in_ms):
                     break

@@ -56,11 +56,10 @@ def told(report: Report) -> str:
             f"taken {most} times at most until then"
         )
     kills = sum(number for name, number in report.counts.items() if name.startswith("kills of"))
-    alone = ", ".join(f"{wait_s:.1f} s" for wait_s in report.takeovers_alone) or "nobody"
-    lines.append(
-        f"from those that died alone others began to take over after {alone}; "
-        f"wanted are {settings.deaths_alone}, each within {settings.allowed_takeover_s:.0f} s (lease {settings.lease_s} s)"
-    )
+    alone = ", ".join(f"{wait_s:.1f} s" for wait_s in report.takeovers_alone) or "-"
+    lines.append(f"from those that died alone others began to take over after: {alone}")
+    within = f"{settings.allowed_takeover_s:.0f} s with a lease of {settings.lease_s} s"
+    lines.append(f"wanted are {settings.deaths_alone} of them at least, each within {within}")
     lines.append(f"seed {settings.seed}, {settings.contacts} contacts, {kills} kills: {report}")
     return "\n".join(lines)
 

@@ -41,7 +41,9 @@ ORDER BY id
 
 _HOLDER_NOW = """
 SELECT holder FROM (SELECT DISTINCT ON (claim) * FROM custody WHERE claim IS NOT NULL ORDER BY claim, id) AS first
-WHERE EXISTS (SELECT FROM waiting WHERE waiting.claim = first.claim) ORDER BY id DESC LIMIT 1
+WHERE EXISTS (
+  SELECT FROM waiting WHERE waiting.claim = first.claim AND claimed_until > extract(epoch FROM now()) * 1000)
+ORDER BY id DESC LIMIT 1
 """
 
 
@@ -117,15 +119,21 @@ class Custody:
             if (holder := self._held_at(contact, at)) != who
         ]  # fmt: skip
 
-    def takeovers(self, death: Death) -> Sequence[Takeover]:
-        """Give how each contact that was held at a death passed on, the soonest first."""
-        found = []
+    def takeovers(self, deaths: Sequence[Death]) -> Mapping[Death, Sequence[Takeover]]:
+        """Give how what each dead one held passed on, the soonest first; what it held in an earlier life is not its."""
+        found = {}
+        for death in deaths:
+            born = max((one.at for one in deaths if one.holder == death.holder and one.at < death.at), default=0.0)
+            found[death] = sorted(self._takeovers(death, born), key=lambda one: one.wait_s)
+        return {death: passed for death, passed in found.items() if passed}
+
+    def _takeovers(self, death: Death, born: float) -> Iterable[Takeover]:
         for passings in self._passings.values():
             place = bisect.bisect_right(passings, death.at, key=lambda one: one.at)
-            if place and passings[place - 1].holder == death.holder and place < len(passings):
-                passed = passings[place]
-                found.append(Takeover(wait_s=passed.at - death.at, attempts=passed.attempts))
-        return sorted(found, key=lambda one: one.wait_s)
+            if 0 < place < len(passings):
+                held, passed = passings[place - 1], passings[place]
+                if held.holder == death.holder and held.at > born:
+                    yield Takeover(wait_s=passed.at - death.at, attempts=passed.attempts)
 
     def _held_at(self, contact: str, moment: float) -> str | None:
         passings = self._passings[contact]

@@ -91,11 +91,11 @@ class Settings:
     @property
     def live_s(self) -> float:
         """For how long contacts live, and their events come."""
-        return self.seconds + self.deaths_alone * self.apart_s
+        return self.seconds + (self.deaths_alone + 1) * self.apart_s
 
     @property
     def apart_s(self) -> float:
-        """How far deaths alone are apart."""
+        """How far deaths alone are apart, and the first of them from the time of trouble."""
         return self.allowed_takeover_s + 2.0
 
 
@@ -183,7 +183,7 @@ class Cluster:
                 self._counts["did not stop within ten seconds"] += not part.stop(seconds=10)
         custody, names = Custody(server.url), {host.hubspot: host.name for host in hosts}
         seen = read_seen(self._folder / "witness")
-        takeovers = {death: passed for death in self._deaths if (passed := custody.takeovers(death))}
+        takeovers = custody.takeovers(self._deaths)
         counts = {
             **people.counts(), **self._fired(hand), **dict(sorted(self._counts.items())), **books.counts(),
             "writes seen by HubSpot": len(seen), "contacts taken over from the dead": sum(map(len, takeovers.values())),
@@ -266,7 +266,7 @@ class Cluster:
         for place, moment in enumerate(kill_times(dice, settings.kills, begin=2.0, end=settings.seconds)):
             agenda.at(moment, partial(self._kill, dice.choice(parts), parts, in_hand=place % 2 == 0))
         for place in range(settings.deaths_alone):
-            agenda.at(settings.seconds + place * settings.apart_s, partial(self._kill_alone, parts))
+            agenda.at(settings.seconds + (place + 1) * settings.apart_s, partial(self._kill_alone, parts))
         slot = settings.seconds / max(settings.cuts, 1)
         for n in range(settings.cuts):
             # A worker first, for it is the one with something in hand.

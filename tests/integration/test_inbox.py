@@ -184,6 +184,8 @@ def test_contacts_are_handed_out_once_they_have_settled(inbox: Inbox, clock: Han
         ),
         taken_at=clock.now,
         until=clock.now + LEASE,
+        leaves_more=False,
+        is_apart=False,
     )
     assert inbox.claim(lease_ms=LEASE) is None
 
@@ -340,24 +342,20 @@ def test_one_by_one_suspects_keep_nobody_waiting_for_more_than_every_other_secon
     assert found == [[1, 1], [40, 1], [1, 1], [1, 1]]
 
 
-def test_of_suspects_those_that_fewer_died_with_go_first(engine: sa.Engine, clock: Hands) -> None:
-    inbox = Inbox(engine, clock, last_attempt=20)
-
-    def die(times: int) -> None:
-        for _ in range(times):
-            while inbox.claim(lease_ms=LEASE, limit=500):
-                pass
-            clock.move(LEASE)
-
-    accept(inbox, *(f"1{number:03}" for number in range(10)))
+def test_a_claim_tells_whether_it_leaves_more_and_whether_it_holds_suspects(inbox: Inbox, clock: Hands) -> None:
+    accept(inbox, *(f"1{number:03}" for number in range(300)))
     clock.move(SETTLE)
-    die(times=4)
-    accept(inbox, *(f"2{number:03}" for number in range(300)))
+    for _ in range(3):
+        found = claim(inbox, limit=500)
+        assert (found.leaves_more, found.is_apart) == (False, False)
+        clock.move(LEASE)
+    parts = [claim(inbox, limit=500) for _ in range(3)]
+    assert [(len(one.contacts), one.leaves_more, one.is_apart) for one in parts] == [
+        (125, True, True), (125, True, True), (50, False, False),
+    ]  # fmt: skip
+    accept(inbox, "2", "3", "4")
     clock.move(SETTLE)
-    die(times=3)
-    clock.move(clock.now // SECOND % 2 * SECOND)
-    found = [named(claim(inbox, limit=500)) for _ in range(2)]
-    assert [(names[0], len(names)) for names in found] == [("2000", 125), ("2125", 125)]
+    assert [claim(inbox, limit=2).leaves_more for _ in range(2)] == [True, False]
 
 
 

@@ -92,7 +92,7 @@ class Restless(Deaf):
     def work_turn(self, portal: int, *, at_more: Callable[[], None]) -> Turn:  # noqa: ARG002
         """Look again at once."""
         self.looks += 1
-        return Turn(is_full=True, again_in_ms=0)
+        return Turn(is_more=True, again_in_ms=0)
 
 
 @contextmanager
