@@ -295,10 +295,10 @@ class Cluster:
         """Kill a worker that has contacts in hand, as soon as there is one."""
         holder = holder_now(self._database)
         part = next((each for each in parts if each.name == holder and each.is_running()), None)
-        if part is None:
-            self._agenda.soon(0.1, partial(self._kill_alone, parts))
-        else:
+        if part is not None:
             self._kill(part, parts, in_hand=True)
+        elif self._agenda.now < self._settings.live_s:
+            self._agenda.soon(0.1, partial(self._kill_alone, parts))
 
     def _revive(self, parts: Sequence[Part]) -> None:
         """Start those that have ended by themselves, as service managers do: they found no database when they came."""

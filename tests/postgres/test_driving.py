@@ -21,7 +21,7 @@ from connector.driving.procrastination import ProcrastinateDriver
 from connector.driving.queue import JobQueue
 from connector.driving.thread import ThreadDriver
 from connector.errors import DatabaseUnavailable
-from connector.inbox import Inbox
+from connector.inbox import Claim, Inbox
 from connector.moments import SECOND, system_clock
 from connector.sandbox import Sandbox, SandboxOptions
 from connector.services import Services, open_services
@@ -82,6 +82,21 @@ class Failing(Deaf):
         if self.looks == 1:
             raise RuntimeError("the first look fails")
         return super().work_turn(portal, at_more=at_more)
+
+
+class Slow(Worker):
+    """One that notes how long it has which contacts in hand, and takes its time."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self.spans: list[tuple[float, float, int]] = []
+
+    def _work(self, claim: Claim) -> bool:
+        began = time.monotonic()
+        went_well = super()._work(claim)
+        time.sleep(0.1)
+        self.spans.append((began, time.monotonic(), len(claim.contacts)))
+        return went_well
 
 
 class Restless(Deaf):
@@ -165,6 +180,25 @@ def test_a_ring_that_fails_fails_nobody(services: Services) -> None:
     inbox.accept(events_of(4242, ["1"]), settle_ms=0)
     assert rung.wait(10)
     assert inbox.place().stored == 1
+
+
+def test_suspects_are_worked_off_by_several_workers_each_with_one_group_in_hand(
+    services: Services, sandboxes: list[Sandbox]
+) -> None:
+    contacts = [sandboxes[0].create_contact(INBOUND) for _ in range(200)]
+    services.inbox.accept(events_of(4242, contacts), settle_ms=0)
+    services.inbox.place()
+    with writing(services.engine) as connection:
+        connection.execute(sa.update(waiting).values(claim="of a dead one", claimed_until=0, attempts=5))
+    workers = [Slow(services), Slow(services)]
+    with at_work(*workers):
+        wait_until(lambda: are_leads(sandboxes[0], contacts), seconds=60, what="all of them")
+    for worker in workers:
+        ends = [0.0, *(end for _, end, _ in worker.spans)]
+        assert all(end <= began for end, (began, _, _) in zip(ends, worker.spans, strict=False))
+        assert {number for _, _, number in worker.spans} == {5}
+    first, second = (worker.spans for worker in workers)
+    assert any(began < end and start < over for began, over, _ in first for start, end, _ in second)
 
 
 def test_a_look_that_failed_is_taken_again(services: Services, sandboxes: list[Sandbox]) -> None:
