@@ -358,7 +358,6 @@ def test_a_claim_tells_whether_it_leaves_more_and_whether_it_holds_suspects(inbo
     assert [claim(inbox, limit=2).leaves_more for _ in range(2)] == [True, False]
 
 
-
 # Taking back
 
 
