@@ -20,6 +20,7 @@ from connector.inbox import Claim, Failure, Inbox, Waiting, next_try_at
 from connector.moments import DAY, MINUTE, SECOND, Clock
 from connector.plan import Effect, Terms
 from connector.record import DELETED, Held, Judged, Outcome, Recorder
+from connector.rewound import seeking
 from connector.rivals.bouts import Bouts, after_writing, hold_back
 from connector.rivals.rivals import Found, Rivals
 from connector.shadow.candidate import Candidate, Compared
@@ -104,7 +105,7 @@ class Pipeline:
         judged, fought = self._leave_to_rivals(self.examiner.respect_people(judged, unread, terms, now), now)
         unread |= fought.unread
         judged = {contact: worded(one, terms, now) for contact, one in judged.items() if admits(one)}
-        judged = self._recorder.in_turn(judged)
+        judged = {contact: seeking(one) for contact, one in self._recorder.in_turn(judged).items()}
         meanings = {**there.failed, **unread}
         self._check_portal(meanings, reached=bool(judged or there.gone or there.erased))
         failed = self._failures({**meanings, **there.busy}, waiting)

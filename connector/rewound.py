@@ -4,39 +4,57 @@ What was done for the contact since then is not among our effects, so it is look
 the moment at which it was decided, and taken for what would now be done again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from connector.moments import SECOND, read_moment
-from connector.plan import DECIDED_AT
+from connector.plan import DECIDED_AT, Effect
 from connector.record import Judged
 
+_SOUGHT_SINCE = "sought_since"
+"""In an effect's body: the moment (ms) after which it may have been done, unknown to us."""
 
-def is_rewound(one: Judged) -> bool:
+
+def seeking(one: Judged) -> Judged:
+    """Have what is about to be done sought first, where HubSpot shows a decision that we do not remember.
+
+    That stands with each effect until it is done: once this decision is written down, nothing else tells it any more,
+    and whoever comes after a lost answer or a worker's death would do it again.
+    """
+    if not one.plan.effects or not _is_rewound(one):
+        return one
+    since = {_SOUGHT_SINCE: one.held.decided_at or 0}
+    sought = tuple(replace(effect, body={**effect.body, **since}) for effect in one.plan.effects)
+    return replace(one, plan=replace(one.plan, effects=sought))
+
+
+def is_sought(effect: Effect) -> bool:
+    """Ask whether an effect may have been done, unknown to us."""
+    return _SOUGHT_SINCE in effect.body
+
+
+def adopted(effects: Sequence[Effect], there: Mapping[str, str], *, ids: Collection[str]) -> dict[str, str]:
+    """Match effects that are sought with what was done for the same rule since; each once.
+
+    `there` gives the ids of what HubSpot holds, by marker; `ids` are the contact's and those merged into it.
+    """
+    left, found = dict(there), dict[str, str]()
+    for effect in filter(is_sought, effects):
+        marker = next((each for each in left if _is_of(effect, each, ids)), None)
+        if marker is not None:
+            found[effect.key] = left.pop(marker)
+    return found
+
+
+def _is_of(effect: Effect, marker: str, ids: Collection[str]) -> bool:
+    _, contact, rule, moment = (marker.split(":") + [""] * 3)[:4]
+    is_later = moment.isascii() and moment.isdigit() and int(moment) > effect.body[_SOUGHT_SINCE]
+    return contact in ids and rule == effect.rule and is_later
+
+
+def _is_rewound(one: Judged) -> bool:
     """Ask whether HubSpot shows a decision about the contact that we do not remember."""
     shown = read_moment(one.snapshot.properties.get(DECIDED_AT) or "")
     known = one.held.decided_at
     # HubSpot may keep whole seconds only.
     return shown is not None and (known is None or shown[0] >= known + SECOND)
-
-
-def adopted(keys: Sequence[str], there: Mapping[str, str], *, since: int | None) -> dict[str, str]:
-    """Match effects that are about to be done with what was done for the same rule after a moment; each once.
-
-    `there` gives the ids of what HubSpot holds, by marker.
-    """
-    left = {marker: id_ for marker, id_ in there.items() if since is None or _moment(marker) > since}
-    found = {}
-    for key in keys:
-        marker = next((each for each in left if _place(each) == _place(key)), None)
-        if marker is not None:
-            found[key] = left.pop(marker)
-    return found
-
-
-def _place(marker: str) -> str:
-    return marker.rpartition(":")[0]
-
-
-def _moment(marker: str) -> int:
-    last = marker.rpartition(":")[2]
-    return int(last) if last.isascii() and last.isdigit() else 0

@@ -13,6 +13,7 @@ import orjson
 
 from connector.hubspot.client import HubSpotPortal
 from connector.hubspot.meaning import Meaning
+from connector.hubspot.records import is_id
 from connector.rulebook.pack import Pack
 
 Properties = Mapping[str, str | None]
@@ -40,6 +41,12 @@ class Snapshot:
     def company_id(self) -> str | None:
         """Give the id of the primary company."""
         return self.properties.get(_COMPANY) or None
+
+    @property
+    def merged_ids(self) -> tuple[str, ...]:
+        """Give the ids of those that were merged into it."""
+        listed = (self.properties.get(MERGED_IDS) or "").split(";")
+        return tuple(each for each in map(str.strip, listed) if is_id(each) and each != self.contact)
 
     @property
     def deal(self) -> Properties:

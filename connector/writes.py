@@ -21,7 +21,7 @@ from connector.outage import is_outage, outage_at
 from connector.plan import STAGE, Effect
 from connector.properties import MARKER
 from connector.record import Judged, Outcome
-from connector.rewound import adopted, is_rewound
+from connector.rewound import adopted, is_sought
 from connector.snapshot import WRITTEN
 
 _OWNER = "hubspot_owner_id"
@@ -108,16 +108,12 @@ class _Writer:
     def look_up(self) -> None:
         """Find what an earlier attempt may have created, by markers, through associations."""
         for kind, marked in (("task", self._hubspot.tasks.marked), ("deal", self._hubspot.deals.marked)):
-            intended = {
-                contact: [effect.key for effect in one.held.effects if effect.kind == kind]
+            effects = {
+                contact: [each for each in one.held.effects if each.kind == kind]
+                + [each for each in one.plan.effects if each.kind == kind and is_sought(each)]
                 for contact, one in self._judged.items()
             }
-            fresh = {
-                contact: [effect.key for effect in one.plan.effects if effect.kind == kind]
-                for contact, one in self._judged.items()
-                if is_rewound(one)
-            }
-            contacts = [contact for contact, keys in intended.items() if keys or fresh.get(contact)]
+            contacts = [contact for contact in effects if effects[contact]]
             if not contacts:
                 continue
             try:
@@ -129,12 +125,18 @@ class _Writer:
                 self._progress.doubtful.update(contacts)
                 self._progress.errors |= dict.fromkeys(contacts, error.meaning)
                 continue
-            for contact in contacts:
-                found = there.get(contact, {})
-                self._progress.confirmed |= {key: found[key] for key in intended[contact] if key in found}
-                since = self._judged[contact].held.decided_at
-                self._progress.confirmed |= adopted(fresh.get(contact, ()), found, since=since)
-            self._see_who_is_left({c for c in contacts if not there.get(c, {}).keys() >= set(intended[c])})
+            missing = {c for c in contacts if self._find(c, effects[c], there.get(c, {})) < len(effects[c])}
+            self._see_who_is_left(missing)
+
+    def _find(self, contact: str, effects: Sequence[Effect], there: Mapping[str, str]) -> int:
+        """Take what HubSpot holds for what was to be done; how many of the effects that settles."""
+        made = {effect.key: there[effect.key] for effect in effects if effect.key in there}
+        left = {marker: id_ for marker, id_ in there.items() if marker not in made}
+        open_ones = [effect for effect in effects if effect.key not in made]
+        ids = {contact, *self._judged[contact].snapshot.merged_ids}
+        found = made | adopted(open_ones, left, ids=ids)
+        self._progress.confirmed |= found
+        return len(found)
 
     def _see_who_is_left(self, contacts: Collection[str]) -> None:
         """Leave out who is gone by now: nothing is found of one who was merged, for whom it may have been made."""

@@ -5,8 +5,7 @@ with a second worker at work meanwhile. At the end everything is delivered and w
 """
 
 import random
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +13,7 @@ import sqlalchemy as sa
 
 from connector.sandbox.kinds import DEAL, TASK
 from connector.store.tables import contacts, effects, waiting
+from tests.dying import Killed, amid, die
 from tests.practice import Practice
 
 PACK = """
@@ -38,12 +38,6 @@ actions:
 RULES = {"hot": "prospect", "asked": "lead", "others": "contact"}
 MOST = {"greet": 1, "call": 1, "chase": 2, "deal": 1}
 """How often each may be done for one person, whoever they were merged with."""
-
-Act = Callable[[], None]
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL."""
 
 
 @dataclass
@@ -129,11 +123,7 @@ class Story:
 
     def crash(self, place: int) -> None:
         """Let the worker die before or after one of its next calls, and another start."""
-
-        def die() -> None:
-            raise Killed
-
-        with self._amid(place % 13, die, after=bool(place // 13 % 2)):
+        with amid(self.the, place % 13, die, after=bool(place // 13 % 2)):
             try:
                 self.the.work()
             except Killed:
@@ -157,7 +147,7 @@ class Story:
                 self.deliver(place // 5 % 3 - 1)
                 self.the.again().work()
 
-        with self._amid(place // 15 % 13, happen, after=bool(place // 2 % 2)):
+        with amid(self.the, place // 15 % 13, happen, after=bool(place // 2 % 2)):
             self.work()
 
     def end(self) -> None:
@@ -239,28 +229,6 @@ class Story:
         log = list(self.the.sandbox.webhooks.events)
         self.pool += log[self.heard :]
         self.heard = len(log)
-
-    @contextmanager
-    def _amid(self, number: int, act: Act, *, after: bool) -> Iterator[None]:
-        """Do something once, before or after the n-th call to HubSpot."""
-        transport = self.the.services.portals[self.the.portal].hubspot._transport
-        send = transport.send
-        left = [number]
-
-        def counted(*given: Any, **more: Any) -> Any:
-            left[0] -= 1
-            if left[0] == -1 and not after:
-                act()
-            answer = send(*given, **more)
-            if left[0] == -1 and after:
-                act()
-            return answer
-
-        transport.send = counted  # type: ignore[method-assign]
-        try:
-            yield
-        finally:
-            transport.send = send  # type: ignore[method-assign]
 
 
 ACTS = ("create", "change", "merge", "delete", "restore", "deliver", "work", "wait", "crash", "lose", "amid")

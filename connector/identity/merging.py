@@ -11,11 +11,10 @@ from dataclasses import dataclass, field, replace
 import sqlalchemy as sa
 
 from connector.decision import NO_MEMORY, Mark, Memory
-from connector.hubspot.records import is_id
 from connector.inbox import Claim
 from connector.record import DELETED, IS_INTENDED, Held, Recorder
 from connector.shadow.verdicts import Shadow
-from connector.snapshot import MERGED_IDS, Snapshot
+from connector.snapshot import Snapshot
 from connector.store.engine import reading
 from connector.store.tables import contacts, effects, waiting
 
@@ -110,13 +109,8 @@ def _rung(memory: Memory, ladder: Sequence[str]) -> int:
 
 def _named(found: Mapping[str, Snapshot], gone: Mapping[str, str]) -> dict[str, str]:
     """Give by merged contact the survivor, as far as HubSpot's answers say."""
-    named = {merged: contact for contact, snapshot in found.items() for merged in _merged_into(snapshot)}
+    named = {merged: contact for contact, snapshot in found.items() for merged in snapshot.merged_ids}
     return {**named, **{contact: where for contact, where in gone.items() if where in found}}
-
-
-def _merged_into(snapshot: Snapshot) -> Iterator[str]:
-    listed = (snapshot.properties.get(MERGED_IDS) or "").split(";")
-    return (each for each in map(str.strip, listed) if is_id(each) and each != snapshot.contact)
 
 
 def _busy(

@@ -21,7 +21,7 @@ from connector.store.engine import open_database
 from connector.store.tables import effects
 from tests.inboxes import delivery, event
 from tests.integration.stocked import stock_in
-from tests.practice import INBOUND, LEAD_TASKS, NOW, QUALIFIED, Practice, leads, practice, wait_out
+from tests.practice import INBOUND, LEAD_TASKS, NOW, QUALIFIED, Practice, practice
 
 pytestmark = pytest.mark.usefixtures("in_a_file")
 
@@ -204,70 +204,3 @@ def _write(inbox: Inbox, over: threading.Event) -> None:
         told = delivery(*(event(str(one), f"k{one}") for one in range(number + 1, number + 21)))
         inbox.accept(told, settle_ms=0)
         number += 20
-
-
-def test_an_older_backup_that_is_restored_makes_no_task_twice(tmp_path: Path) -> None:
-    """What was done after it was taken is found in HubSpot by its marker; what was not is done."""
-    with practice(tmp_path) as the:
-        known, new = leads(the, 2)
-        later = the.sandbox.create_contact({"email": "later@example.com"})
-        the.deliver()
-        backup = _backup(tmp_path)
-        the.move(seconds=3)
-        the.work()
-        the.sandbox.update_contact(known, QUALIFIED)
-        the.catch_up()
-        made = {one: the.keys(one) for one in (known, new)}
-        assert len(made[known]) > len(LEAD_TASKS)
-        assert made[new] == LEAD_TASKS
-
-        anew = _restored(the, backup)
-        anew.move(hours=1)
-        anew.work()
-        wait_out(anew, 2)
-        assert {one: anew.keys(one) for one in (known, new)} == made
-
-        anew.sandbox.update_contact(later, INBOUND)
-        anew.catch_up()
-        assert anew.keys(later) == [*LEAD_TASKS, "weekly-update"], "what is new is done as ever"
-
-
-def test_a_backup_from_the_middle_of_a_contacts_history_makes_no_task_twice(tmp_path: Path) -> None:
-    with practice(tmp_path) as the:
-        [ana] = leads(the, 1)
-        the.catch_up()
-        backup = _backup(tmp_path)
-        the.sandbox.update_contact(ana, QUALIFIED)
-        the.catch_up()
-        made = the.keys(ana)
-        assert len(made) > len(LEAD_TASKS)
-
-        anew = _restored(the, backup)
-        anew.look(ana)
-        wait_out(anew, 2)
-        assert anew.keys(ana) == made
-
-
-def test_a_database_that_is_lost_altogether_makes_no_task_twice(tmp_path: Path) -> None:
-    with practice(tmp_path) as the:
-        ids = leads(the, 3)
-        the.catch_up()
-        empty = tmp_path / "empty.db"
-        open_database(f"sqlite:///{empty}").dispose()
-        anew = _restored(the, empty)
-        anew.look(*ids)
-        assert [anew.keys(one) for one in ids] == [LEAD_TASKS] * 3
-
-
-def _backup(folder: Path) -> Path:
-    with closing(sqlite3.connect(folder / "practice.db")) as source, closing(sqlite3.connect(folder / "b.db")) as copy:
-        source.backup(copy)
-    return folder / "b.db"
-
-
-def _restored(the: Practice, backup: Path) -> Practice:
-    """Start anew on a backup; what is still open of the old database stays where it is."""
-    restored = the.folder / "restored.db"
-    restored.write_bytes(backup.read_bytes())
-    the.config = the.config.model_copy(update={"database": f"sqlite:///{restored}"})
-    return the.again()
