@@ -188,11 +188,12 @@ class Pipeline:
         settled |= {c: min(settled[c] or again, again) for c in done.written.postponed & settled.keys()}
         survivors = sorted({*there.gone.values()} - {DELETED} - judged.keys())
         with writing(self._engine) as connection:
+            # First what waits, then what is known, as whoever intends or erases takes them: nobody waits in a circle.
+            self._inbox.finish(claim, connection, settled=settled, failed=failed)
             self._recorder.settle(
                 connection, claim.token, outcomes, now, bouts=_bouts_after(judged, outcomes, now), looks=settled,
                 since=claim.taken_at - DAY,  # the clock may have been set right meanwhile
             )  # fmt: skip
-            self._inbox.finish(claim, connection, settled=settled, failed=failed)
             self._inbox.look_at(claim.portal, survivors, due=now + _GATHER, connection=connection)
             receipts = self._forget(connection, done, now)
         if done.written.untried:

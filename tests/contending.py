@@ -1,7 +1,42 @@
 """Threads that do everything at once, on the same rows."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Gate:
+    """Lets many in together, or one alone; whoever wants to be alone comes before those who wait at the gate."""
+
+    def __init__(self) -> None:
+        self._moved = threading.Condition()
+        self._inside = 0
+        self._wish_to_be_alone = 0
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Be inside beside others."""
+        with self._moved:
+            self._moved.wait_for(lambda: not self._wish_to_be_alone)
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._moved:
+                self._inside -= 1
+                self._moved.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Be inside with nobody beside."""
+        with self._moved:
+            self._wish_to_be_alone += 1
+            self._moved.wait_for(lambda: not self._inside)
+            try:
+                yield
+            finally:
+                self._wish_to_be_alone -= 1
+                self._moved.notify_all()
 
 
 def at_once(*works: Callable[[], object], seconds: float) -> list[BaseException]:

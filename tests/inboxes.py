@@ -76,9 +76,9 @@ def claim(inbox: Inbox, *, limit: int = 100) -> Claim:
 def settle(inbox: Inbox, engine: sa.Engine, found: Claim, looks: Mapping[str, int | None]) -> None:
     """Settle contacts of a claim as the pipeline does: what is known of each says when it is looked at next."""
     with writing(engine) as connection:
+        inbox.finish(found, connection, settled=looks)
         for contact, due in looks.items():
             judge(connection, contact, due, portal=found.portal)
-        inbox.finish(found, connection, settled=looks)
 
 
 def judge(connection: sa.Connection, contact: str, look: int | None, *, portal: int = PORTAL) -> None:

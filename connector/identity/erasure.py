@@ -21,7 +21,7 @@ from connector.identity.receipts import Reason, Receipt, erased_among, leave_fur
 from connector.intake import stop_placing
 from connector.looks import erase_looks
 from connector.moments import HOUR, SECOND, Clock, write_moment
-from connector.store.engine import again_when_collided, overwriting, reading, writing
+from connector.store.engine import again_when_collided, insert_into, overwriting, reading, writing
 from connector.store.tables import contacts, effects, events, records, waiting
 
 PATIENCE_MS = 5 * SECOND
@@ -29,6 +29,8 @@ STILL_SHOWN = HOUR
 """So long after a privacy deletion HubSpot may still show a contact; that is no reason to begin anew."""
 _STEP_S = 0.25
 _AT_ONCE = 500
+_ERASING = "erasing"
+"""Stands as the claim of rows that are gone before anybody else can see them."""
 _TOLD: sa.ColumnElement[str] = sa.literal_column("'contact.privacyDeletion'")  # written out: the condition of an index
 _KNOWN = ("contacts", "records", "effects")
 _TABLES = {"events": events, "waiting": waiting, "contacts": contacts, "records": records, "effects": effects}
@@ -203,17 +205,21 @@ def _is_known(connection: sa.Connection, portal: int, contact: str) -> bool:
 
 
 def _refuse_claimed(connection: sa.Connection, portal: int, ids: Collection[str], now: int) -> None:
-    """Raise UnderWay when a claim whose lease is not over holds any of these; locks their rows otherwise."""
+    """Raise UnderWay when a claim whose lease is not over holds any of these; nobody takes one before the commit.
+
+    Who does not wait is let wait and taken back at once: until then others cannot let him wait either.
+    """
     stop_placing(connection)  # it would let the contact wait, between two looks of ours, because of an event that goes
-    query = (
-        sa.select(waiting.c.contact, waiting.c.claim, waiting.c.claimed_until)
-        .where(_of(waiting, portal, ids))
-        .order_by(waiting.c.contact)
-        .with_for_update()
-    )
-    for row in connection.execute(query).all():
-        if row.claim is not None and row.claimed_until > now:
-            raise UnderWay(row.contact, until=row.claimed_until)
+    row = {"portal": portal, "due": now, "since": now, "generation": 1, "attempts": 0, "claim": _ERASING}
+    insert = insert_into(connection.engine, waiting)
+    locking = insert.on_conflict_do_update(
+        index_elements=["portal", "contact"], set_={"contact": insert.excluded.contact}
+    ).returning(waiting.c.contact, waiting.c.claim, waiting.c.claimed_until)
+    rows = connection.execute(locking, [{**row, "contact": contact} for contact in sorted(ids)]).all()
+    connection.execute(sa.delete(waiting).where(_of(waiting, portal, ids), waiting.c.claim == _ERASING))
+    for one in rows:
+        if one.claim not in (None, _ERASING) and one.claimed_until > now:
+            raise UnderWay(one.contact, until=one.claimed_until)
 
 
 def _of(table: sa.Table, portal: int, ids: Collection[str]) -> sa.ColumnElement[bool]:

@@ -1,6 +1,7 @@
 """Everything at once on the same contacts: nobody waits in a circle for long, nobody fails for it, and all is done."""
 
 import contextlib
+import functools
 import itertools
 import random
 import threading
@@ -20,11 +21,11 @@ from connector.reconciliation.watermarks import TurnLost
 from connector.store.budgets import DatabaseBudgets
 from connector.store.engine import again_when_collided, open_database, writing
 from connector.store.tables import deliveries, portals, waiting
-from connector.worker import Worker
-from tests.contending import at_once
+from tests.contending import Gate, at_once
 from tests.databases import database_url
+from tests.dying import Mortal
 from tests.inboxes import PORTAL, Hands, accept, settle
-from tests.practice import INBOUND, practice, stages
+from tests.practice import INBOUND, Practice, practice, stages
 
 SECONDS = 8
 
@@ -138,57 +139,78 @@ tasks:
 """
 
 
+class Crowd:
+    """People who ask, change, merge, go and are forgotten; whoever has asked once has asked for good.
+
+    Half of them may be forgotten, the others merged: of who he became it is not known what was done for one forgotten.
+    """
+
+    def __init__(self, the: Practice, number: int) -> None:
+        self._the = the
+        self._chance = random.Random(5)
+        self._addresses = ({"email": f"p{n}@example.com"} for n in itertools.count())
+        self.people = [the.sandbox.create_contact(next(self._addresses)) for _ in range(number)]
+
+    def change(self) -> None:
+        chance, sandbox = self._chance, self._the.sandbox
+        for one in chance.sample(self.people, 9):
+            sandbox.update_contact(one, chance.choice((INBOUND, {"sk_intent": "unclear"}, {"jobtitle": "Buyer"})))
+        winner, loser, leaver = chance.sample([one for one in self.people if int(one) % 2], 3)
+        (sandbox.delete_contact, sandbox.privacy_delete)[chance.randrange(2)](leaver)
+        survivor = sandbox.merge_contacts(winner, loser)
+        self.people = [one for one in self.people if one not in (winner, loser, leaver)]
+        self.people += [survivor, *(sandbox.create_contact({**INBOUND, **next(self._addresses)}) for _ in range(4))]
+
+    def forget(self) -> None:
+        one = self._chance.choice([one for one in self.people if not int(one) % 2])
+        with contextlib.suppress(UnderWay):
+            erase_person(self._the.services.engine, self._the.portal, one, reason="asked", now=self._the.time.now)
+
+    def ask(self) -> None:
+        """Who was forgotten in the meantime is looked at again only when something changes."""
+        for one in self.people:
+            self._the.sandbox.update_contact(one, {"sk_source": "referral"})
+            self._the.sandbox.update_contact(one, INBOUND)
+
+
 def test_workers_beside_merges_deletions_erasures_and_reconciliation_come_to_the_right_end(tmp_path: Path) -> None:
-    # Reconciling moves the clock by a quarter of an hour at once, while calls are on their way. A lease is longer: else
-    # others would take over from somebody who lives, and look for what he makes before it can have come to HubSpot.
-    with practice(tmp_path, rules=RULES, worker="worker: {lease: 7d}") as the, capture_logs() as logs:
-        chance = random.Random(5)
-        addresses = ({"email": f"p{n}@example.com"} for n in itertools.count())  # whose task it is, also after a merge
-        people = [the.sandbox.create_contact(next(addresses)) for _ in range(150)]
+    with practice(tmp_path, rules=RULES, worker="worker: {attempts: 50}") as the, capture_logs() as logs:
+        crowd = Crowd(the, 150)
         the.catch_up()
-        workers = [Worker(the.again().services) for _ in range(3)]
-        delivering = threading.Lock()
+        workers = [Mortal(the, random.Random(seed)) for seed in range(3)]
+        time_stands = Gate()  # while anybody has contacts in hand: so only the dead are taken for dead
+        claimed = threading.Semaphore(0)
+
+        def work(worker: Mortal) -> None:
+            with time_stands.together():
+                if worker.work_once():
+                    claimed.release()
 
         def change() -> None:
-            some = chance.sample(people, 12)
-            for one in some[:9]:
-                the.sandbox.update_contact(one, {"sk_source": chance.choice(("inbound", "research"))})
-            for one in some[9:10]:
-                people.remove(one)
-                (the.sandbox.delete_contact, the.sandbox.privacy_delete)[chance.randrange(2)](one)
-            people.append(the.sandbox.merge_contacts(*some[10:]))
-            people.remove(some[10])
-            people.remove(some[11])
-            people.extend(the.sandbox.create_contact({**INBOUND, **next(addresses)}) for _ in range(2))
-            with delivering:
+            claimed.acquire(timeout=0.1)  # so that neither leaves the other far behind
+            with time_stands.together():
+                crowd.change()
                 the.deliver()
-            the.move(seconds=3)
+            with time_stands.alone():
+                the.move(seconds=3)
 
         def reconcile() -> None:
-            with delivering:  # what was signed a quarter of an hour ago is refused
+            with time_stands.alone():
                 the.move(minutes=16)
             with contextlib.suppress(TurnLost):
                 the.worker.reconciler.run_due(the.portal)
 
-        def erase() -> None:
-            with contextlib.suppress(UnderWay):
-                erase_person(the.services.engine, the.portal, chance.choice(people), reason="asked", now=the.time.now)
-
-        raised = at_once(change, reconcile, erase, *(worker.work_once for worker in workers), seconds=2 * SECONDS)
-        assert raised == []
-        for one in people:
-            # Who was erased in the meantime is looked at again only when something changes.
-            the.sandbox.update_contact(one, {"sk_source": "research"})
-            the.sandbox.update_contact(one, {"sk_source": "inbound"})
+        doing = [change, reconcile, crowd.forget, *(functools.partial(work, worker) for worker in workers)]
+        assert at_once(*doing, seconds=2 * SECONDS) == []
+        print(sum(worker.deaths for worker in workers), "deaths", deadlocks(the.services.engine), "deadlocks")
+        assert sum(worker.deaths for worker in workers) > 0
+        crowd.ask()
         for _ in range(12):
             the.catch_up(most=5_000)
             the.move(minutes=30)
         assert the.dead() == {}
         assert [line for line in logs if line["event"] == "claim.failed"] == []
         assert {one: stage for one, stage in stages(the).items() if stage != "lead"} == {}
-        titles = {one: the.titles(one) for one in people}
-        assert {one: found for one, found in titles.items() if len(found) != len(set(found))} == {}
-        with the.services.engine.connect() as connection:
-            unplaced = sa.select(sa.func.count()).select_from(deliveries)
-            assert connection.scalar(unplaced) == 0
-        print(deadlocks(the.services.engine), "deadlocks")
+        titles = {one: the.titles(one) for one in crowd.people}
+        assert {one: found for one, found in titles.items() if not found or len(found) != len(set(found))} == {}
+        assert the.rows(sa.select(deliveries)) == []
