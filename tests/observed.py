@@ -15,8 +15,9 @@ from connector.moments import system_clock
 from connector.sandbox import Sandbox, SandboxOptions
 from connector.sandbox.signing import signed_headers
 from connector.store.engine import open_database, reading
+from tests.ports import free_port
 from tests.practice import WEBHOOK_URL, prepare
-from tests.running import Ran, Reply, answers, free_port, get, kill, running, stagekeeper, wait_until
+from tests.running import Ran, Reply, answers, get, kill, running, stagekeeper, wait_until
 
 PORTAL = 4242
 _CONFIG = """version: 1

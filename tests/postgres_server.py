@@ -16,7 +16,8 @@ from pathlib import Path
 from types import FrameType
 
 from tests.databases import POSTGRES
-from tests.running import free_port, wait_until
+from tests.ports import free_port
+from tests.running import wait_until
 
 _DEBIAN = "/usr/lib/postgresql"
 _NOBODY_IN_PARTICULAR = ("postgres", "nobody")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from connector.gate import PATIENCE_S
+from tests.ports import free_port
 
 SERVER = """
 import sys
@@ -35,9 +36,7 @@ Server(prog="receiver").run()
 @contextlib.contextmanager
 def serving(database: Path, *, files: int | None = None, patience_s: float = PATIENCE_S) -> Iterator[int]:
     """Serve on a free port until the end of the block; `files` bounds how many the process may open."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
+    port = free_port()
 
     def bound() -> None:
         if files is not None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from connector.sandbox import Sandbox, SandboxOptions
-from tests.running import SECRETS, Ran, free_port, installed, stagekeeper
+from tests.ports import free_port
+from tests.running import SECRETS, Ran, installed, stagekeeper
 
 ENV = {"HUBSPOT_ACCESS_TOKEN": SECRETS[0], "HUBSPOT_CLIENT_SECRET": SECRETS[1]}
 PROBLEM = re.compile(r"^\S+:\d+:\d+: [a-z-]+: .+$")

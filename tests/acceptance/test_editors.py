@@ -11,7 +11,8 @@ from jsonschema import Draft7Validator
 from connector.rulebook.reading import read_bytes, read_file
 from connector.sandbox import Sandbox, SandboxOptions
 from connector.schema.files import KINDS
-from tests.running import SECRETS, Ran, free_port, stagekeeper
+from tests.ports import free_port
+from tests.running import SECRETS, Ran, stagekeeper
 
 ENV = {"HUBSPOT_ACCESS_TOKEN": SECRETS[0], "HUBSPOT_CLIENT_SECRET": SECRETS[1]}
 HEAD = """version: 1

@@ -11,7 +11,8 @@ from connector.exposition import MetricsAddressTaken, exposed
 from connector.store.tables import effects, portals, records
 from connector.telemetry import build_metrics
 from tests.observed import Observed, Samples, named, observed, samples_of
-from tests.running import answers, free_port, get, wait_until
+from tests.ports import free_port
+from tests.running import answers, get, wait_until
 
 LEAD = {"sk_source": "inbound"}
 

@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 from tests.observed import named, samples_of
+from tests.ports import free_port
 from tests.receivers import change, packed, signed
-from tests.running import answers, environment, free_port, get, wait_until
+from tests.running import answers, environment, get, wait_until
 
 SERVER = """
 import sys

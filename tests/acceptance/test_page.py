@@ -15,7 +15,8 @@ from connector.rulebook.shipped import shipped_packs
 from connector.store.engine import open_database
 from tests.inboxes import Hands
 from tests.pages import CONFIG, OPS, PORTAL, READ, Pages, make_pages
-from tests.running import Reply, answers, free_port, running, wait_until
+from tests.ports import free_port
+from tests.running import Reply, answers, running, wait_until
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 

@@ -37,9 +37,10 @@ from connector.cli import run
 from connector.sandbox import Sandbox, SandboxOptions
 from connector.sandbox.people import move_in
 from tests.manual import read_manual
+from tests.ports import free_port
 from tests.practice import prepare
 from tests.readme import SESSION, TOP, Block, blocks, commands_in_prose, text
-from tests.running import answers, environment, free_port, running, wait_until
+from tests.running import answers, environment, running, wait_until
 
 PEOPLE = 4
 SECRETS = {"HUBSPOT_ACCESS_TOKEN": "pat-sandbox", "HUBSPOT_CLIENT_SECRET": "sandbox-secret"}

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from connector.cli import run
+from tests.ports import free_port
 from tests.readme import SESSION, blocks
-from tests.running import environment, free_port, running
+from tests.running import environment, running
 
 
 @pytest.fixture

@@ -15,8 +15,9 @@ from connector.moments import SECOND, system_clock
 from connector.reconciliation.watermarks import Watermarks
 from connector.sandbox import Sandbox, SandboxOptions
 from connector.store.engine import open_database
+from tests.ports import free_port
 from tests.practice import INBOUND, prepare, write_config
-from tests.running import Ran, answers, free_port, get, running, stagekeeper, wait_until
+from tests.running import Ran, answers, get, running, stagekeeper, wait_until
 
 RULES = """version: 1
 pack: asked

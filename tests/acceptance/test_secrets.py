@@ -11,8 +11,9 @@ import pytest
 from connector.moments import system_clock
 from connector.sandbox import Sandbox, SandboxOptions
 from connector.sandbox.signing import signed_headers
+from tests.ports import free_port
 from tests.practice import prepare
-from tests.running import answers, free_port, get, running, stagekeeper, wait_until
+from tests.running import answers, get, running, stagekeeper, wait_until
 
 ROOT = Path(__file__).parents[2]
 TOKEN, SECRET, OPS, PASSWORD = "pat-eu1-aaaabbbb-cccc-dddd", "client-secret-0f1e2d", "ops-token-9a8b7c", "pg-pass-5e4f"

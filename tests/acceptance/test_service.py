@@ -19,8 +19,9 @@ from connector.moments import system_clock
 from connector.sandbox import Sandbox, SandboxOptions
 from connector.sandbox.signing import signed_headers
 from tests.acceptance.test_serving import children, is_alive
+from tests.ports import free_port
 from tests.practice import prepare
-from tests.running import answers, environment, free_port, get, kill, running, stagekeeper, wait_until
+from tests.running import answers, environment, get, kill, running, stagekeeper, wait_until
 
 PACK = """version: 1
 pack: small

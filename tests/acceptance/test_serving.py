@@ -16,8 +16,9 @@ import pytest
 from connector.moments import MINUTE, SECOND, system_clock
 from connector.sandbox import Sandbox, SandboxOptions
 from connector.sandbox.signing import sign_v1, sign_v3, signed_headers
+from tests.ports import free_port
 from tests.practice import prepare
-from tests.running import SECRETS, Ran, Reply, answers, free_port, get, kill, running, stagekeeper, wait_until
+from tests.running import SECRETS, Ran, Reply, answers, get, kill, running, stagekeeper, wait_until
 
 LEAD_TASKS = ["Seek a meeting with Ana", "Send Ana the profile form"]
 ENV = {"TOKEN": SECRETS[0], "SECRET": SECRETS[1], "OPS": SECRETS[2]}

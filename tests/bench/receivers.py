@@ -33,7 +33,8 @@ from connector.telemetry import build_metrics, configure_logging, render_metrics
 from connector.webhook import PortalKey
 from tests.bench import nodered
 from tests.bench.posting import PORTAL, SECRET, URL, sign
-from tests.running import free_port, get, wait_until
+from tests.ports import free_port
+from tests.running import get, wait_until
 
 SERVERS = ("gunicorn", "granian", "waitress", "cheroot")
 _KIND, _DATABASE = "STAGEKEEPER_BENCH_KIND", "STAGEKEEPER_BENCH_DATABASE"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tests.cluster.relay import Relay
-from tests.torture.ground import free_port
+from tests.ports import free_port
 
 _PORT = 8080
 _TRUSTED = "10.78.0.0/16"

@@ -20,11 +20,11 @@ from connector.rulebook.shipped import shipped_packs
 from connector.store.engine import open_database
 from tests.cluster.custody import Custody, Death, Takeover, holder_now, keep_custody
 from tests.cluster.hosts import Host, network
+from tests.ports import free_port
 from tests.postgres_server import Server, serving
 from tests.torture.agenda import Agenda, kill_times
 from tests.torture.books import Books
 from tests.torture.control import HubSpotHand, practice_hubspot
-from tests.torture.ground import free_port
 from tests.torture.hubspot import HubSpotSettings
 from tests.torture.lives import Life, make_lives
 from tests.torture.people import People

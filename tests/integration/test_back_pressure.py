@@ -17,8 +17,9 @@ import pytest
 
 from connector.moments import system_clock
 from connector.sandbox.signing import signed_headers
+from tests.ports import free_port
 from tests.practice import WEBHOOK_URL
-from tests.running import answers, free_port, get, running, wait_until
+from tests.running import answers, get, running, wait_until
 
 pytestmark = pytest.mark.usefixtures("in_a_file")
 

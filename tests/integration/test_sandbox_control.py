@@ -11,6 +11,7 @@ import pytest
 
 from connector.sandbox import Sandbox, SandboxOptions
 from tests.integration.sandbox_calls import Api, calling, receiving
+from tests.ports import free_port
 
 RUN = (
     "from connector.sandbox import SandboxOptions, run; import sys; "
@@ -160,9 +161,7 @@ def test_stopping_twice_and_without_a_start_does_no_harm() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_runs_as_a_process_until_a_signal_ends_it_and_prints_nothing(number: int) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     child = subprocess.Popen([sys.executable, "-c", RUN, str(port)], env={**os.environ, "PYTHONWARNINGS": "error"},
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
     try:

@@ -18,8 +18,9 @@ from connector.services import Services, open_services
 from connector.store.engine import reading
 from connector.store.tables import deliveries, events, waiting
 from connector.telemetry import build_metrics
+from tests.ports import free_port
 from tests.practice import INBOUND, LEAD_TASKS, WEBHOOK_URL, prepare, write_config
-from tests.running import answers, free_port, get, running, wait_until
+from tests.running import answers, get, running, wait_until
 
 WITHIN_S = 10.0
 LIMITS = "    limits: {calls_per_10s: 100000, calls_per_day: 10000000, reserve: 0}\n"

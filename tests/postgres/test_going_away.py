@@ -16,11 +16,12 @@ from connector.sandbox import Sandbox, SandboxOptions
 from connector.sandbox.signing import signed_headers
 from connector.store.engine import open_database, reading
 from connector.store.tables import deliveries, events, waiting
+from tests.ports import free_port
 from tests.postgres_server import Server
 from tests.postgres_server import serving as serving_postgres
 from tests.practice import INBOUND, WEBHOOK_URL, prepare, write_config
 from tests.receivers import change, packed
-from tests.running import answers, free_port, get, running, wait_until
+from tests.running import answers, get, running, wait_until
 
 OUTAGES = (signal.SIGQUIT, signal.SIGINT, signal.SIGQUIT)  # a crash forgets what was not flushed; a stop cuts off
 AWAY_S = 3.0

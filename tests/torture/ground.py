@@ -1,7 +1,6 @@
 """The ground on which a run stands: a port, a receiver that answers, and a time zone whose day is about to end."""
 
 import http.client
-import socket
 import struct
 from pathlib import Path
 
@@ -16,13 +15,6 @@ def is_ready(port: int) -> bool:
         return False
     finally:
         connection.close()
-
-
-def free_port() -> int:
-    """Give a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def write_zone(path: Path, *, midnight: float) -> None:

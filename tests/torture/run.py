@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from connector.rulebook.shipped import shipped_packs
+from tests.ports import free_port
 from tests.torture.agenda import EVERYWHERE, ONCE, SOON_OVER, Agenda, Window, kill_times, windows
 from tests.torture.books import Books
 from tests.torture.control import HubSpotHand, practice_hubspot
-from tests.torture.ground import free_port, is_ready, write_zone
+from tests.torture.ground import is_ready, write_zone
 from tests.torture.hubspot import HubSpotSettings
 from tests.torture.lives import Life, make_lives
 from tests.torture.people import People
