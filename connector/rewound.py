@@ -40,16 +40,17 @@ def adopted(effects: Sequence[Effect], there: Mapping[str, str], *, ids: Collect
     """
     left, found = dict(there), dict[str, str]()
     for effect in filter(is_sought, effects):
-        marker = next((each for each in left if _is_of(effect, each, ids)), None)
+        portal, contact, _ = effect.key.split(":", 2)
+        places = {f"{portal}:{one}:{effect.rule}" for one in {contact, *ids}}
+        marker = next((each for each in left if _is_of(each, places, since=effect.body[_SOUGHT_SINCE])), None)
         if marker is not None:
             found[effect.key] = left.pop(marker)
     return found
 
 
-def _is_of(effect: Effect, marker: str, ids: Collection[str]) -> bool:
-    _, contact, rule, moment = (marker.split(":") + [""] * 3)[:4]
-    is_later = moment.isascii() and moment.isdigit() and int(moment) > effect.body[_SOUGHT_SINCE]
-    return contact in ids and rule == effect.rule and is_later
+def _is_of(marker: str, places: Collection[str], *, since: int) -> bool:
+    place, _, moment = marker.rpartition(":")
+    return place in places and moment.isascii() and moment.isdigit() and int(moment) > since
 
 
 def _is_rewound(one: Judged) -> bool:
